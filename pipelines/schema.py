@@ -1,0 +1,53 @@
+"""Column names and Arrow schemas, spelled once.
+
+A *part* is one Parquet file of documents made from one slice of one raw input. It holds one row for every record that
+was read, so that rows sum to records: a record that gave no document has `text` null and says why in `outcome` and
+`reason`.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+ID_BYTES = 16
+"""A document's id is BLAKE2b with a 16-byte digest over its text's UTF-8 bytes."""
+
+DOCUMENTS = pa.schema(
+    [
+        pa.field("document", pa.binary(ID_BYTES)),  # null where text is null
+        pa.field("text", pa.string()),
+        pa.field("name", pa.string(), nullable=False),  # URL, path, or the record's own id
+        pa.field("record", pa.string(), nullable=False),  # file and position, relative to the source's root
+        pa.field("bytes", pa.int64(), nullable=False),  # raw bytes of the record as read
+        pa.field("kind", pa.string()),  # page, plain, vendored, generated, minified
+        pa.field("file_type", pa.string()),  # programming language
+        pa.field("licence", pa.string()),  # path of the nearest licence file
+        pa.field("date", pa.string()),  # ISO 8601, as the record gives it
+        pa.field("outcome", pa.string()),  # null for a document, else DROPPED or REJECTED
+        pa.field("reason", pa.string()),
+    ]
+)
+
+KEPT = "kept"
+DROPPED = "dropped"
+DUPLICATE = "duplicate"
+OVER_BUDGET = "over_budget"
+HELD_OUT = "held_out"
+REJECTED = "rejected"
+OUTCOMES = (KEPT, DROPPED, DUPLICATE, OVER_BUDGET, HELD_OUT, REJECTED)
+"""The bins of the ledger: every record read is in exactly one."""
+
+LEDGER = pa.schema(
+    [
+        pa.field("document", pa.string()),  # hex of the id, null for a record without a document
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("record", pa.string(), nullable=False),
+        pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("outcome", pa.string(), nullable=False),
+        pa.field("reason", pa.string()),
+        pa.field("survivor", pa.string()),  # hex of the survivor's id
+        pa.field("tokens", pa.int64()),  # set where the document stands in the stream
+        pa.field("first_rung", pa.string()),
+    ]
+)
