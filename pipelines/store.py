@@ -1,0 +1,348 @@
+"""Files: one layer over local paths, s3:// and gs://, and the store of stage outputs.
+
+Everything that a build writes goes through `write_bytes`: a temporary name and a rename on local disks, one whole put on
+object stores, so that nothing half-written is ever visible under its final name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import json
+import os
+import re
+import socket
+import stat
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+TEMPORARY = ".tmp-"
+_SCHEME = re.compile(r"^(?!file:)[a-z][a-z0-9+.-]+://")
+_WILDCARD = re.compile(r"[*?\[]")
+_counter = itertools.count()
+
+
+class UserError(Exception):
+    """A mistake of the person at the keyboard; shown without a traceback, exit status 2."""
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """One raw input file.
+
+    Attributes:
+        path: Absolute local path, or an s3:// or gs:// address.
+        size: Bytes.
+        modified: Nanoseconds since 1970, 0 where the storage does not say.
+        link: Whether it is a symbolic link (its size is then that of the target, 0 for a folder or a broken link).
+    """
+
+    path: str
+    size: int
+    modified: int
+    link: bool = False
+
+
+class Place(NamedTuple):
+    """A file system and a path on it."""
+
+    system: fs.FileSystem
+    path: str
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path names an object store.
+
+    >>> is_remote("s3://corpora/crawl"), is_remote("crawl/part.warc.gz")
+    (True, False)
+    """
+    return bool(_SCHEME.match(path))
+
+
+def absolute(path: str, folder: str = "") -> str:
+    """The absolute form of a path; a relative one is taken from `folder`.
+
+    >>> absolute("crawl/*.warc.gz", "s3://corpora")
+    's3://corpora/crawl/*.warc.gz'
+    """
+    if is_remote(path):
+        return path.rstrip("/")
+    path = os.path.expanduser(path.removeprefix("file://"))
+    if folder and is_remote(folder) and not path.startswith("/"):
+        return join(folder, path)
+    return os.path.abspath(os.path.join(folder, path))
+
+
+def join(folder: str, *names: str) -> str:
+    """A path below a folder, on local disks and object stores alike."""
+    return "/".join([folder.rstrip("/"), *(name.strip("/") for name in names)])
+
+
+def place(path: str) -> Place:
+    """The file system that holds a path.
+
+    Raises:
+        UserError: The address is of no storage that can be reached.
+    """
+    if not is_remote(path):
+        return Place(fs.LocalFileSystem(), path)
+    scheme = path.split("://", 1)[0]
+    if scheme not in ("s3", "gs"):
+        raise UserError(f"{path}: storage '{scheme}://' is not known. Use a local path, s3:// or gs://.")
+    try:
+        system, inner = fs.FileSystem.from_uri(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path}: cannot be opened as storage: {error}") from error
+    return Place(system, inner)
+
+
+def list_files(pattern: str, *, skip_folders: Collection[str] = ()) -> list[File]:
+    """Files that a path, a folder (with everything below it) or a glob names, sorted by path.
+
+    `**` stands for any number of folders, `*` and `?` stay within one name. Links to folders are not followed; they
+    are listed as links.
+
+    Args:
+        pattern: Local path or address, absolute.
+        skip_folders: Names of folders that are not entered, such as `.git`.
+
+    Raises:
+        OSError: The storage cannot be read.
+    """
+    root = fixed_root(pattern)
+    matches = None if root == pattern else re.compile(_translate(pattern[len(root) :].lstrip("/")))
+    if is_remote(pattern):
+        found = _list_remote(root)
+    elif os.path.isdir(root):
+        found = _walk(root, frozenset(skip_folders))
+    else:
+        found = iter([_local_file(root)] if os.path.lexists(root) else [])
+    kept = (f for f in found if matches is None or matches.fullmatch(f.path[len(root) :].lstrip("/")))
+    return sorted(kept, key=lambda file: file.path)
+
+
+def fixed_root(pattern: str) -> str:
+    """The folder in front of a pattern's first wildcard, or the path itself where it has none.
+
+    >>> fixed_root("s3://corpora/crawl/**/*.warc.gz")
+    's3://corpora/crawl'
+    """
+    wild = _WILDCARD.search(pattern)
+    return pattern if wild is None else pattern[: wild.start()].rpartition("/")[0] or "/"
+
+
+def _translate(glob: str) -> str:
+    out = ""
+    for piece in re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", glob):
+        special = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+        out += special.get(piece) or (
+            piece.replace("[!", "[^") if piece.startswith("[") and piece.endswith("]") else re.escape(piece)
+        )
+    return out
+
+
+def _local_file(path: str) -> File:
+    link = os.path.islink(path)
+    try:
+        status = os.stat(path)
+    except OSError:
+        return File(path, 0, 0, link)
+    size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return File(path, size, status.st_mtime_ns, link)
+
+
+def _walk(folder: str, skip: frozenset[str]) -> Iterator[File]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in skip:
+                    yield from _walk(entry.path, skip)
+            elif entry.is_symlink() or entry.is_file(follow_symlinks=False):
+                yield _local_file(entry.path)
+
+
+def _list_remote(root: str) -> Iterator[File]:
+    system, inner = place(root)
+    prefix = root[: len(root) - len(inner)] if root.endswith(inner) else root.split("://", 1)[0] + "://"
+    info = system.get_file_info(inner)
+    if info.type == fs.FileType.File:
+        infos: Sequence[fs.FileInfo] = [info]
+    else:
+        infos = system.get_file_info(fs.FileSelector(inner, recursive=True, allow_not_found=True))
+    for one in infos:
+        if one.type == fs.FileType.File:
+            yield File(prefix + one.path, one.size or 0, one.mtime_ns or 0)
+
+
+def open_input(path: str, *, offset: int = 0) -> pa.NativeFile:
+    """A seekable binary file, positioned at `offset` bytes."""
+    system, inner = place(path)
+    file = system.open_input_file(inner)
+    if offset:
+        file.seek(offset)
+    return file
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole content of a file."""
+    with open_input(path) as file:
+        return file.read()
+
+
+def exists(path: str) -> bool:
+    """Whether a file or folder stands under this name."""
+    if not is_remote(path):
+        return os.path.lexists(path)
+    system, inner = place(path)
+    return system.get_file_info(inner).type != fs.FileType.NotFound
+
+
+def names(folder: str) -> set[str]:
+    """Names of the finished files directly in a folder; empty where there is no such folder."""
+    if not is_remote(folder):
+        try:
+            return {name for name in os.listdir(folder) if not name.startswith(TEMPORARY)}
+        except FileNotFoundError:
+            return set()
+    system, inner = place(folder)
+    return {info.base_name for info in system.get_file_info(fs.FileSelector(inner, allow_not_found=True))}
+
+
+def write_bytes(path: str, data: bytes | pa.Buffer) -> None:
+    """Put a whole file in place at once.
+
+    Raises:
+        OSError: The disk is full, the connection lost or the permission missing; nothing is then visible.
+    """
+    if is_remote(path):
+        system, inner = place(path)
+        with system.open_output_stream(inner, buffer_size=0) as stream:
+            stream.write(data)
+        return
+    folder, name = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
+    temporary = os.path.join(folder, f"{TEMPORARY}{_owner()}-{next(_counter)}-{name}"[:200])
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def write_json(path: str, value: Any) -> None:
+    """Put a JSON file in place: sorted keys, two-space indent, one final newline."""
+    write_bytes(path, (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: str) -> Any:
+    """The value in a JSON file."""
+    return json.loads(read_bytes(path))
+
+
+def parquet_bytes(table: pa.Table, **options: Any) -> pa.Buffer:
+    """A table as the bytes of a Parquet file, the same for the same table."""
+    sink = pa.BufferOutputStream()
+    options = {"compression": "zstd", "compression_level": 1, "write_page_index": False, **options}
+    pq.write_table(table, sink, **options)
+    return sink.getvalue()
+
+
+def write_table(path: str, table: pa.Table, **options: Any) -> None:
+    """Put a Parquet file in place."""
+    write_bytes(path, parquet_bytes(table, **options))
+
+
+def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
+    """Columns of a Parquet file, read in this thread alone."""
+    with open_input(path) as file:
+        return pq.ParquetFile(file).read(columns=columns, use_threads=False)
+
+
+def remove(path: str) -> None:
+    """Delete a file; nothing happens where there is none."""
+    if is_remote(path):
+        system, inner = place(path)
+        with contextlib.suppress(FileNotFoundError):
+            system.delete_file(inner)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
+
+
+def sweep(folder: str) -> int:
+    """Delete temporary files below a local folder that no living process of this machine owns; return how many."""
+    if is_remote(folder) or not os.path.isdir(folder):
+        return 0
+    mine = f"{TEMPORARY}{socket.gethostname()}-"
+    swept = 0
+    for parent, _, files in os.walk(folder):
+        for name in files:
+            if not name.startswith(mine):
+                continue
+            pid = name.removeprefix(mine).split("-", 1)[0]
+            if pid.isdigit() and int(pid) != os.getpid() and not Path(f"/proc/{pid}").exists() and not _alive(int(pid)):
+                remove(os.path.join(parent, name))
+                swept += 1
+    return swept
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def fingerprint(value: Any) -> str:
+    """A name for a value that is the same in every process: 32 hex digits of SHA-256 over its canonical JSON.
+
+    Raises:
+        TypeError: Some value in it has no stable form; the message names where and what would work.
+
+    >>> fingerprint({"b": 1, "a": [1, 2]}) == fingerprint({"a": (1, 2), "b": 1})
+    True
+    """
+    text = json.dumps(_stable(value, "value"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _stable(value: Any, where: str) -> Any:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return f"float:{value.hex()}"
+    if isinstance(value, bytes):
+        return f"bytes:{value.hex()}"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return {"type": type(value).__name__} | _stable(fields, where)
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _stable(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_stable(item, f"{where}[{n}]") for n, item in enumerate(value)]
+    raise TypeError(
+        f"{where} is {type(value).__name__}, which has no stable form to fingerprint. "
+        "Use numbers, strings, bytes, lists, dicts with string keys, or dataclasses of these."
+    )
