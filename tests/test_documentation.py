@@ -1,0 +1,264 @@
+"""Documentation runs: README blocks, docstring examples, and the generated CLI reference.
+
+In README.md and bench/README.md
+
+- a ```bash block is run by bash, stopping at the first failure; a ```console block holds `$ command` lines, each
+  followed by what it prints (`...` stands for anything), or by nothing where that does not matter; a ```python block is
+  run by this interpreter. A page's blocks run in order, in one folder that holds a small build of the quickstart under
+  the quickstart's own names, so that they may use what earlier blocks made.
+- `<!-- not run: REASON -->` on the line before a block leaves it out. Any other language is for reading only.
+- `<!-- test command -->` marks the block that `.ci/run` executes.
+- what stands between `<!-- cli -->` and `<!-- /cli -->` is made by `python tests/test_documentation.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import doctest
+import importlib
+import inspect
+import itertools
+import os
+import pkgutil
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tokenladder
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "bench" / "README.md"]
+FENCE = re.compile(
+    r"(?:^<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
+)
+CLI = re.compile(r"(?<=^<!-- cli -->\n).*?(?=^<!-- /cli -->$)", re.DOTALL | re.MULTILINE)
+RUN = {"bash", "console", "python"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+    mark: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text()
+    return [
+        Block(
+            page,
+            text.count("\n", 0, found.start("language")) + 1,
+            found["language"],
+            found["text"],
+            found["mark"] or "",
+        )
+        for found in FENCE.finditer(text)
+    ]
+
+
+def commands(text: str) -> Iterator[tuple[str, str]]:
+    """Pairs of command and expected output of a ```console block."""
+    for chunk in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        command, _, rest = chunk.partition("\n")
+        while command.endswith("\\"):
+            more, _, rest = rest.partition("\n")
+            command = f"{command}\n{more.removeprefix('> ')}"
+        yield command, rest
+
+
+def run(argv: list[str], folder: Path, place: str) -> str:
+    """What the command prints; fails with all of it, and where it stands in the documentation."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = dict(os.environ, PATH=path, COLUMNS="100")
+    done = subprocess.run(
+        argv, cwd=folder, env=environment, text=True, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert done.returncode == 0, f"{place}: exit status {done.returncode}\n{done.stdout}"
+    return done.stdout
+
+
+def run_block(block: Block, folder: Path) -> None:
+    if block.language == "python":
+        run([sys.executable, "-c", block.text], folder, block.place)
+    elif block.language == "bash":
+        run(["bash", "-euo", "pipefail", "-c", block.text], folder, block.place)
+    else:
+        for command, expected in commands(block.text):
+            printed = run(["bash", "-euo", "pipefail", "-c", command], folder, f"{block.place}: {command}")
+            same = doctest.OutputChecker().check_output(
+                expected, printed, doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+            )
+            assert not expected.strip() or same, f"{block.place}: {command}\nexpected\n{expected}\nprinted\n{printed}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_blocks_run(page, tmp_path):
+    chosen = [block for block in blocks(page) if block.language in RUN]
+    runs = [block for block in chosen if not block.mark.startswith("not run: ") and block.mark != "test command"]
+    if any("quickstart" in block.text for block in runs):
+        small_quickstart(tmp_path)
+    for block in runs:
+        run_block(block, tmp_path)
+
+
+def small_quickstart(folder: Path) -> None:
+    """What `tokenladder quickstart` leaves, from a small share of its corpus."""
+    run([sys.executable, "-m", "tokenladder", "quickstart", "--small"], folder, "a small quickstart")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_marks_are_known(page):
+    marks = {block.mark for block in blocks(page)}
+    unknown = {mark for mark in marks if mark not in {"", "test command", "cli"} and not mark.startswith("not run: ")}
+    assert unknown == set()
+
+
+@pytest.mark.parametrize(
+    "page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/README.md")), ids=lambda page: page.stem
+)
+def test_links_inside_the_checkout_lead_somewhere(page):
+    text = FENCE.sub("", page.read_text())
+    targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text)
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_ci_runs_the_command_that_the_readme_shows():
+    marked = [block.text for block in blocks(README) if block.mark == "test command"]
+    shown = run(["bash", str(ROOT / ".ci" / "run"), "--show"], ROOT, ".ci/run --show")
+    assert [shown] == marked
+    assert shown.replace(" && ", "\n").splitlines() == [
+        "python -m venv .venv",
+        ".venv/bin/pip install -c constraints.txt -e '.[test]'",
+        ".venv/bin/python -m pytest",
+    ]
+
+
+def package_modules() -> list[str]:
+    """Every module of the package by its import name; tokenizers/ has no __init__.py, so it is walked by hand."""
+    packages = [*tokenladder.__path__], "tokenladder."
+    unlisted = [str(ROOT / "tokenizers")], "tokenladder.tokenizers."
+    found = itertools.chain(pkgutil.walk_packages(*packages), pkgutil.iter_modules(*unlisted))
+    return sorted(module.name for module in found if not module.name.endswith(".__main__"))
+
+
+@pytest.mark.parametrize("name", package_modules())
+def test_docstring_examples_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    said: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS, verbose=False)
+    for example in doctest.DocTestFinder(exclude_empty=True).find(module, name):
+        runner.run(example, out=said.append)
+    assert runner.summarize(verbose=False).failed == 0, "".join(said)
+
+
+def test_doctests_leave_hugging_faces_tokenizers_alone():
+    import tokenizers
+
+    assert hasattr(tokenizers, "Tokenizer")
+
+
+def registered() -> list[tuple[str, type]]:
+    """Every type name that a study file may give, with the dataclass of its section."""
+    from tokenladder import filters
+    from tokenladder.pipelines import formats
+    from tokenladder.tokenizers import loading
+
+    return [
+        *((name, filters.family(name)) for name in filters.FAMILIES),
+        *((name, formats.Source) for name in formats.FORMATS),
+        *((name, section) for name, section in loading.SECTIONS.items()),
+    ]
+
+
+def test_everything_a_study_may_name_is_documented():
+    undocumented = []
+    for name, section in registered():
+        told = inspect.getdoc(section) or ""
+        fields = [field.name for field in dataclasses.fields(section) if field.name != "type"]
+        undocumented += [f"{section.__name__}.{field}" for field in fields if not re.search(rf"\b{field}\b", told)]
+        if f"`{name}`" not in README.read_text():
+            undocumented.append(f"`{name}` in README.md")
+    assert sorted(set(undocumented)) == []
+
+
+def cli_reference() -> str:
+    """The part of README.md between the cli marks: what `--help` says, command by command."""
+    import click
+
+    from tokenladder.pipelines.cli import cli
+
+    context = click.Context(cli, info_name="tokenladder", max_content_width=100, terminal_width=100)
+    pieces = []
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        if not command.hidden:
+            inner = click.Context(command, parent=context, info_name=name, max_content_width=100, terminal_width=100)
+            pieces.append(f"### `tokenladder {name}`\n\n```text\n{command.get_help(inner)}\n```\n")
+    return "\n".join(["", *pieces, ""])
+
+
+def test_cli_reference_is_what_help_says():
+    found = CLI.search(README.read_text())
+    assert found, "README.md has no <!-- cli --> … <!-- /cli --> section"
+    assert found[0] == cli_reference(), "run `python tests/test_documentation.py` to write the section anew"
+
+
+HEAVY = (
+    "apache_beam",
+    "matplotlib",
+    "numba",
+    "numpy",
+    "pyarrow",
+    "pydantic",
+    "scipy",
+    "sentencepiece",
+    "tokenizers",
+    "torch",
+)
+
+
+def test_help_imports_nothing_heavy():
+    script = (
+        "import sys\n"
+        "from tokenladder.pipelines.cli import cli\n"
+        "try:\n    cli(['--help'])\n"
+        "except SystemExit as stop:\n    assert not stop.code\n"
+        f"print('HEAVY', *(name for name in {HEAVY!r} if name in sys.modules))\n"
+    )
+    assert run([sys.executable, "-c", script], ROOT, "--help").splitlines()[-1].split() == ["HEAVY"]
+
+
+def test_help_answers_at_once(tmp_path):
+    # CPU time, the best of three: other processes on the machine and the first, uncached import do not count.
+    spent = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        run([sys.executable, "-m", "tokenladder", "--help"], tmp_path, "--help")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(spent) < 0.5
+
+
+def write_cli_reference() -> None:
+    text = README.read_text()
+    README.write_text(CLI.sub(lambda _: cli_reference(), text))
+
+
+if __name__ == "__main__":
+    write_cli_reference()
