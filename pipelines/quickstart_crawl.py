@@ -176,10 +176,10 @@ def warc(name: str, fetches: Sequence[Fetch]) -> bytes:
         name: of the file; part of the record ids, which are version 5 UUIDs and so the same in every run.
         fetches: in order; a fetch's `revisit_of` is a place in this list.
 
-    >>> from fastwarc.stream_io import BytesIOStream
+    >>> import io
     >>> from fastwarc.warc import ArchiveIterator
     >>> data = warc("a.warc.gz", [Fetch("https://shop.example/", b"<p>Sell.</p>")])
-    >>> [record.headers["WARC-Type"] for record in ArchiveIterator(BytesIOStream(data))]
+    >>> [record.headers["WARC-Type"] for record in ArchiveIterator(io.BytesIO(data))]
     ['warcinfo', 'response', 'request', 'metadata']
     """
     info = b"software: tokenladder quickstart\r\nformat: WARC File Format 1.1\r\n"

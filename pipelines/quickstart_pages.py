@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 OWN_PAGE = {"function": 1200, "class": 4000}
-"""Characters of documentation from which a function or a class has a page of its own, as on numpy's and scipy's sites."""
+"""Characters of documentation from which a function or a class has a page of its own, as on numpy's site."""
 
 
 @dataclass(frozen=True, slots=True)
