@@ -1,0 +1,181 @@
+"""What every kernel over Arrow text needs: compiling, the buffers of a column, UTF-8 decoding, and the next token.
+
+A *kernel* is a private function that only computes: numpy arrays in, numpy arrays out, no Python object inside, so that
+it runs without the interpreter's lock. The public function around it checks and converts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+
+import numba
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .words import ALPHA, MARK, SOLO, SPACE, WORD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+Function = TypeVar("Function", bound="Callable[..., Any]")
+
+REPLACEMENT = 0xFFFD
+"""What a byte that is not UTF-8 decodes to. Arrow does not check text that is read from a file."""
+
+TOKEN_WORD = 1
+TOKEN_SYMBOL = 2
+
+
+def kernel(function: Function) -> Function:
+    """Compile ``function`` with numba: without the interpreter's lock, and cached on disk.
+
+    Where no folder can be written for the cache, as in a read-only container without a home, the kernel is compiled
+    anew in each process (seconds) and is otherwise the same.
+    """
+    try:
+        return cast("Function", numba.njit(nogil=True, cache=True)(function))
+    except RuntimeError:  # "cannot cache function: no locator available for file"
+        return cast("Function", numba.njit(nogil=True)(function))
+
+
+def inlined(function: Function) -> Function:
+    """Compile ``function`` into each kernel that calls it. For the small steps inside a kernel's loop."""
+    return cast("Function", numba.njit(nogil=True, inline="always")(function))
+
+
+@intrinsic
+def _load64(_typing: Any, _address: Any, _offset: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(builder.add(*arguments), ir.IntType(64).as_pointer())
+        value = builder.load(pointer)
+        value.align = 1
+        return value
+
+    return types.uint64(types.uint64, types.uint64), generate
+
+
+load64 = cast("Callable[[Any, Any], Any]", _load64)
+"""Eight bytes at ``address + offset`` as uint64: one instruction, where eight indexed bytes would be twenty."""
+
+
+class Text(NamedTuple):
+    """The buffers of a string column of ``n`` rows, as kernels take them.
+
+    Attributes:
+        offsets: int64[n + 1]; row ``i`` is ``data[offsets[i] : offsets[i + 1]]``.
+        data: uint8[bytes]; UTF-8, read only.
+        valid: bool[n]; False for a null row, whose bytes mean nothing.
+    """
+
+    offsets: NDArray[np.int64]
+    data: NDArray[np.uint8]
+    valid: NDArray[np.bool_]
+
+
+def text_column(documents: pa.RecordBatch, name: str = "text") -> pa.StringArray:
+    """The column of text that a score reads.
+
+    Raises:
+        ValueError: There is no such column, or it holds no strings.
+
+    >>> text_column(pa.record_batch({"text": ["a", None]})).null_count
+    1
+    """
+    if name not in documents.schema.names:
+        have = ", ".join(documents.schema.names) or "none"
+        raise ValueError(f"The score reads the column {name!r}, but the batch holds these columns: {have}.")
+    column = documents.column(name)
+    if pa.types.is_string(column.type):
+        return cast("pa.StringArray", column)
+    if not (pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type)):
+        raise ValueError(f"The score reads the column {name!r} as text, but it holds {column.type}.")
+    return cast("pa.StringArray", column.cast(pa.string()))
+
+
+def text_buffers(column: pa.StringArray | pa.BinaryArray) -> Text:
+    """The buffers of a column of ``string`` or ``binary``, without copying its bytes; slices and nulls included.
+
+    >>> text_buffers(pa.array(["ab", None, "c"]).slice(1)).offsets.tolist()
+    [2, 2, 3]
+    """
+    rows = len(column)
+    _, offsets, data = column.buffers()
+    if rows and offsets is not None:
+        start = np.frombuffer(memoryview(offsets), np.int32, rows + 1, column.offset * 4).astype(np.int64)
+    else:
+        start = np.zeros(1, np.int64)
+    raw = np.frombuffer(b"" if data is None else memoryview(data), np.uint8)
+    valid = np.ones(rows, np.bool_)
+    if column.null_count:
+        valid = np.asarray(pc.is_valid(column).to_numpy(zero_copy_only=False), np.bool_)
+    return Text(start, raw, valid)
+
+
+@inlined
+def decode(data: Any, index: Any, stop: Any) -> tuple[Any, Any]:
+    """The code point at ``data[index]`` and the index after it; never reads at or past ``stop``."""
+    first = np.int64(data[index])
+    if first < 0x80:
+        return first, index + 1
+    if 0xC2 <= first < 0xE0 and index + 1 < stop:
+        return ((first & 0x1F) << 6) | (np.int64(data[index + 1]) & 0x3F), index + 2
+    if 0xE0 <= first < 0xF0 and index + 2 < stop:
+        point = ((first & 0x0F) << 12) | ((np.int64(data[index + 1]) & 0x3F) << 6)
+        return point | (np.int64(data[index + 2]) & 0x3F), index + 3
+    if 0xF0 <= first < 0xF5 and index + 3 < stop:
+        point = ((first & 0x07) << 18) | ((np.int64(data[index + 1]) & 0x3F) << 12)
+        point |= ((np.int64(data[index + 2]) & 0x3F) << 6) | (np.int64(data[index + 3]) & 0x3F)
+        return (point, index + 4) if point < 0x110000 else (np.int64(REPLACEMENT), index + 1)
+    return np.int64(REPLACEMENT), index + 1
+
+
+@kernel
+def next_token(data: Any, index: Any, stop: Any, flags: Any) -> tuple[Any, int, int, bool]:
+    """The token that begins at ``data[index]``, which must not be white space; see :mod:`.words` for the rule.
+
+    Returns:
+        Where it ends (a byte index), TOKEN_WORD or TOKEN_SYMBOL, its code points, and whether one of them is a letter.
+    """
+    point, after = decode(data, index, stop)
+    flag = flags[point]
+    characters = 1
+    alpha = (flag & ALPHA) != 0
+    if not flag & WORD:
+        while after < stop:  # a run of one repeated symbol is one token: "...", "====="
+            following, end = decode(data, after, stop)
+            if following != point:
+                break
+            after = end
+            characters += 1
+        return after, TOKEN_SYMBOL, characters, False
+    solo = (flag & SOLO) != 0
+    while after < stop:
+        following, end = decode(data, after, stop)
+        flag = flags[following]
+        if flag & WORD and not flag & SOLO and (not solo or flag & MARK):
+            characters += 1
+            alpha = alpha or (flag & ALPHA) != 0
+            after = end
+            continue
+        # An apostrophe joins what stands on both sides of it: "don't", "l’eau".
+        if (following == 0x27 or following == 0x2019) and not solo and end < stop:  # noqa: PLR1714 (numba)
+            third, _ = decode(data, end, stop)
+            flag = flags[third]
+            if flag & WORD and not flag & SOLO:
+                characters += 1
+                after = end
+                continue
+        break
+    return after, TOKEN_WORD, characters, alpha
+
+
+@inlined
+def is_space(flags: Any, point: int) -> bool:
+    """Whether ``str.isspace`` holds for the code point."""
+    return bool((flags[point] & SPACE) != 0)

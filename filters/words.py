@@ -1,0 +1,135 @@
+"""What a word is, for every score that counts or compares words; tables of characters, built from ``unicodedata``.
+
+A text is cut into *tokens*:
+
+* a **word** is a maximal run of letters, digits and marks (Unicode categories L, N and M);
+* Chinese, Japanese, Thai, Lao, Khmer and Burmese write no spaces between words, so each letter of theirs, with the marks
+  that follow it, is a word of its own;
+* an apostrophe (' or ’) between two word characters belongs to the word;
+* every other run of one repeated character that is not white space is a **symbol**: ``...``, ``#``, ``=====``.
+
+MinHash reads words more loosely (:func:`folded`): lower-cased, without diacritics, and cut at every symbol.
+
+The tables follow the Unicode version of the running Python; scores put :data:`UNICODE` into their identity, so that output
+of two versions is never taken for the same.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+UNICODE = unicodedata.unidata_version
+
+SPACE = 1
+"""``str.isspace``."""
+ALPHA = 2
+"""``str.isalpha``."""
+ALPHANUMERIC = 4
+"""``str.isalnum``."""
+WORD = 8
+"""Part of a word: categories L, N and M."""
+SOLO = 16
+"""A letter that is a word of its own: scripts without spaces between words."""
+MARK = 32
+"""Belongs to the letter before it: category M."""
+BREAK = 64
+"""Ends a line, as in ``str.splitlines``."""
+
+LINE_BREAKS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+
+UNSPACED = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Burmese
+    (0x1780, 0x17FF),  # Khmer
+    (0x3005, 0x3007),  # Chinese iteration mark, ideographic zero
+    (0x3021, 0x3029),  # Chinese numerals
+    (0x3031, 0x303C),  # Japanese iteration marks
+    (0x3040, 0x30FF),  # Hiragana, Katakana
+    (0x31F0, 0x31FF),  # Katakana extensions
+    (0x3400, 0x4DBF),  # Chinese, extension A
+    (0x4E00, 0x9FFF),  # Chinese
+    (0xA9E0, 0xA9FF),  # Burmese extension B
+    (0xAA60, 0xAA7F),  # Burmese extension A
+    (0xF900, 0xFAFF),  # Chinese, compatibility
+    (0xFF66, 0xFF9F),  # Katakana, half width
+    (0x1AFF0, 0x1B16F),  # Katakana and Hiragana, extensions
+    (0x20000, 0x3FFFF),  # Chinese, extensions B and later
+)
+"""First and last code point of each block of a script without spaces between words."""
+
+SEPARATES = 0
+DROPPED = 1
+
+_POINTS = 0x110000
+_ASSIGNED = 0x40000  # above: unassigned planes, private use, and the format characters and selectors of plane 14
+
+
+@cache
+def flags() -> NDArray[np.uint8]:
+    """The properties of every code point.
+
+    Returns:
+        uint8[0x110000]: bits SPACE, ALPHA, ALPHANUMERIC, WORD, SOLO, MARK, BREAK. Read only; 60 ms at the first call.
+
+    >>> bool(flags()[ord("é")] & WORD), bool(flags()[ord("中")] & SOLO), bool(flags()[ord("-")] & WORD)
+    (True, True, False)
+    """
+    table = np.zeros(_POINTS, np.uint8)
+    points = [*range(_ASSIGNED), *range(0xE0000, 0xE0200)]
+    characters = [chr(point) for point in points]
+    categories = [unicodedata.category(character) for character in characters]
+    major = np.array([category[0] for category in categories])
+    wordy = np.isin(major, ("L", "N", "M"))
+    table[points] = (
+        SPACE * np.array([character.isspace() for character in characters], np.uint8)
+        + ALPHA * np.array([character.isalpha() for character in characters], np.uint8)
+        + ALPHANUMERIC * np.array([character.isalnum() for character in characters], np.uint8)
+        + WORD * wordy.astype(np.uint8)
+        + MARK * (major == "M").astype(np.uint8)
+    )
+    lettered = np.zeros(_POINTS, np.bool_)
+    lettered[points] = [category[0] == "L" or category == "Nl" for category in categories]
+    for first, last in UNSPACED:
+        table[first : last + 1][lettered[first : last + 1]] |= SOLO
+    table[[ord(character) for character in LINE_BREAKS]] |= BREAK
+    table.flags.writeable = False
+    return table
+
+
+@cache
+def folded() -> NDArray[np.uint32]:
+    """What MinHash makes of every code point.
+
+    A character of a word becomes its lower case without diacritics (``É`` and ``é`` become ``e``), so that composed and
+    decomposed spellings are equal. Non-spacing marks and format characters (soft hyphen, joiners) are dropped: they split
+    nothing. The zero width space and everything else separates words. Digits stay as they are: pages that differ in their
+    figures differ.
+
+    Returns:
+        uint32[0x110000]: the code point to write, or SEPARATES, or DROPPED. Read only.
+
+    >>> chr(folded()[ord("É")]), int(folded()[0x0301]), int(folded()[ord("-")])
+    ('e', 1, 0)
+    """
+    table = np.zeros(_POINTS, np.uint32)
+    for point in (*range(_ASSIGNED), *range(0xE0000, 0xE0200)):
+        if 0xAC00 <= point <= 0xD7FF:  # Hangul: a canonical decomposition into letters, not into a letter and its marks
+            table[point] = point if unicodedata.category(chr(point)) == "Lo" else SEPARATES
+            continue
+        character = chr(point)
+        category = unicodedata.category(character)
+        if category in {"Mn", "Me"} or (category == "Cf" and point != 0x200B):
+            table[point] = DROPPED
+        elif category[0] in "LNM":
+            lower = unicodedata.normalize("NFD", character.lower())
+            plain = [each for each in lower if unicodedata.category(each) != "Mn"]
+            table[point] = ord(plain[0]) if len(plain) == 1 else ord(character.lower()[0])
+    table.flags.writeable = False
+    return table
