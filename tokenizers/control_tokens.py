@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -21,6 +22,10 @@ WELL_KNOWN_ENDS = (
 """Looked for in this order: where a vocabulary has several, those that name a document or text come first."""
 
 SHOWN = 20
+"""Control tokens named in a message; some vocabularies have hundreds in reserve."""
+
+_CHECKED = re.compile(r"^[A-Z_]+: \S+ \[.*?\] ")
+"""SentencePiece begins a message with the line and the condition of its own code."""
 
 
 @contextmanager
@@ -34,10 +39,13 @@ def explained(message: str) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
         raise
     except BaseException as error:
-        raise ValueError(f"{message} ({str(error).strip() or type(error).__name__})") from error
+        reason = _CHECKED.sub("", str(error)).strip() or str(error).strip() or type(error).__name__
+        raise ValueError(f"{message} ({reason})") from error
 
 
-def choose_end_of_document(given: str | int | None, controls: Mapping[str, int], *, preferred: int | None = None) -> int:
+def choose_end_of_document(
+    given: str | int | None, controls: Mapping[str, int], *, preferred: int | None = None
+) -> int:
     """Find the id of the token that ends a document.
 
     Args:

@@ -70,7 +70,7 @@ _FRAGMENTS = (
     "👩‍👩‍👧",
     "🇫🇷",
     "👍🏽",
-    "𝒳",
+    "𝒳",  # noqa: RUF001 -- a letter outside the basic plane
     "▁",
     "<0x0A>",
     "Ġ",

@@ -8,8 +8,9 @@ import os
 from typing import Any
 
 import numpy as np
-import tokenizers
 from numpy.typing import NDArray
+
+import tokenizers
 
 from .control_tokens import WELL_KNOWN_ENDS, choose_end_of_document, explained
 from .fast_path import open_fast_path
@@ -65,7 +66,7 @@ class HuggingFaceTokenizer:
         """Encode a column; see `Tokenizer.encode`."""
         check_texts(texts)
         lengths: list[NDArray[np.int64]] = []
-        ids: list[Ids] = []
+        ids: list[NDArray[Any]] = []
         for batch in in_batches(texts):
             starts, found = self._encode_batch(batch)
             lengths.append(np.diff(starts))
@@ -144,7 +145,7 @@ def _settings(data: bytes) -> dict[str, Any]:
     with explained("The file is not a tokenizer.json: it is not JSON"):
         settings = json.loads(data)
     if not isinstance(settings, dict) or not isinstance(settings.get("model"), dict):
-        raise ValueError('The file is JSON but not a tokenizer.json: it has no "model".')
+        raise ValueError('The file is JSON but not a tokenizer.json: it has no "model".')  # noqa: TRY004 -- a file's content
     settings["truncation"] = None
     settings["padding"] = None
     if settings["model"].get("dropout") is not None:

@@ -55,30 +55,30 @@ def load_bytes(section: TokenizerSection, data: bytes) -> Tokenizer:
     """
     # Each library is imported only by the studies that use it: together they take 0.1 s.
     if isinstance(section, SentencePieceSection):
-        from .sentencepieces import SentencePieceTokenizer  # noqa: PLC0415
+        from .sentencepieces import SentencePieceTokenizer
 
         return SentencePieceTokenizer(data, section.end_of_document)
     if isinstance(section, HuggingFaceSection):
-        from .huggingface import HuggingFaceTokenizer  # noqa: PLC0415
+        from .huggingface import HuggingFaceTokenizer
 
         return HuggingFaceTokenizer(data, section.end_of_document)
     if isinstance(section, TiktokenSection):
-        from .tiktokens import TiktokenTokenizer, encoding_by_name, encoding_from_ranks  # noqa: PLC0415
+        from .tiktokens import TiktokenTokenizer, encoding_by_name, encoding_from_ranks
 
         if section.encoding is not None:
             return TiktokenTokenizer(encoding_by_name(section.encoding), section.end_of_document)
         return TiktokenTokenizer(
             encoding_from_ranks(data, section.pattern or "", section.end_of_document), section.end_of_document
         )
-    from .raw_bytes import ByteTokenizer  # noqa: PLC0415
+    from .raw_bytes import ByteTokenizer
 
     return ByteTokenizer()
 
 
 def guess_kind(data: bytes) -> str | None:
-    """Say which `type` a file's content is for, as far as its first bytes show.
+    r"""Say which `type` a file's content is for, as far as its first bytes show.
 
-    >>> guess_kind(b"IQ== 0\\nIg== 1\\n")
+    >>> guess_kind(b"IQ== 0\nIg== 1\n")
     'tiktoken'
     """
     if data[:1] == b"{":

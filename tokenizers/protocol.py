@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 Ids: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32]
 Offsets: TypeAlias = NDArray[np.int64]
 Texts: TypeAlias = pa.StringArray | pa.LargeStringArray
-JSON: TypeAlias = "str | int | float | bool | None | list[JSON] | dict[str, JSON]"
+JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 
 LARGEST_VOCABULARY = 2**31
 """Parquet keeps an id as INT32, and training frameworks index embeddings with signed integers."""
 
 BATCH_BYTES = 1 << 20
-"""Text handed to a library at once. Its own objects take up to 100 bytes a token, so 1 MiB of text costs about 30 MB."""
+"""Text handed to a library at once. Its own objects take up to 100 bytes a token, and 1 MiB of text about
+30 MB."""
 
 
 class Tokenizer(Protocol):
@@ -110,9 +111,9 @@ def text_offsets(texts: Texts) -> Offsets:
     if len(texts) == 0:
         return np.zeros(1, np.int64)
     width: type[np.signedinteger[Any]] = np.int64 if pa.types.is_large_string(texts.type) else np.int32
-    buffer = texts.buffers()[1]
-    offsets = np.frombuffer(buffer, dtype=width)[texts.offset : texts.offset + len(texts) + 1]
-    return offsets.astype(np.int64)
+    buffer: Any = texts.buffers()[1]  # pyarrow's stubs do not say that it is a buffer for numpy
+    offsets: NDArray[np.signedinteger[Any]] = np.frombuffer(buffer, dtype=width)
+    return offsets[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
 
 
 def in_batches(texts: Texts, size: int = BATCH_BYTES) -> Iterator[list[str]]:
@@ -127,7 +128,8 @@ def in_batches(texts: Texts, size: int = BATCH_BYTES) -> Iterator[list[str]]:
         # The last text that still ends within `size`, or the first one if even that is longer.
         stop = int(np.searchsorted(offsets, offsets[row] + size, side="right")) - 1
         stop = min(max(stop, row + 1), len(texts))
-        yield texts.slice(row, stop - row).to_pylist()
+        strings: list[Any] = texts.slice(row, stop - row).to_pylist()
+        yield strings
         row = stop
 
 

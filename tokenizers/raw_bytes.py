@@ -13,7 +13,7 @@ VERSION = 1
 
 
 class ByteTokenizer:
-    """UTF-8 bytes as ids 0–255, and 256 as the end of a document.
+    """UTF-8 bytes as ids 0 to 255, and 256 as the end of a document.
 
     >>> import pyarrow as pa
     >>> tokenizer = ByteTokenizer()
@@ -31,7 +31,7 @@ class ByteTokenizer:
         """Encode a column; see `Tokenizer.encode`. One widening copy of the column's bytes, no loop."""
         check_texts(texts)
         starts = text_offsets(texts)
-        data = texts.buffers()[2] if len(texts) else None
+        data: Any = texts.buffers()[2] if len(texts) else None
         if data is None:
             return starts - starts[0], np.empty(0, np.uint16)
         letters = np.frombuffer(data, np.uint8)[starts[0] : starts[-1]]

@@ -59,7 +59,7 @@ class TiktokenTokenizer:
 
     def identity(self) -> dict[str, JSON]:
         """Name the encoding by a SHA-256 over its tokens and pattern, and the library by its version."""
-        from importlib.metadata import version  # noqa: PLC0415 -- 10 ms, needed once a build
+        from importlib.metadata import version  # 10 ms, needed once a build
 
         digest = hashlib.sha256(self._encoding._pat_str.encode())  # noqa: SLF001 -- there is no public name for it
         for number in range(self.vocabulary_size):
@@ -78,9 +78,10 @@ class TiktokenTokenizer:
 
     def _encode_one(self, text: str) -> NDArray[np.uint32]:
         try:
-            return self._encoding.encode_to_numpy(text, disallowed_special=())
+            with explained("The pattern backtracked past its limit"):
+                return self._encoding.encode_to_numpy(text, disallowed_special=())
         except ValueError:
-            # The pattern backtracked past its limit. Slices are as exact to decode, and equal on every machine.
+            # Slices are as exact to decode, and equal on every machine.
             slices = [text[start : start + SLICE] for start in range(0, len(text), SLICE)]
             return np.concatenate([self._encoding.encode_to_numpy(part, disallowed_special=()) for part in slices])
 
@@ -107,9 +108,10 @@ def encoding_from_ranks(data: bytes, pattern: str, end_of_document: str | int | 
     smallest_dtype(number + 1)
     library = _library()
     with explained(f"The pattern {pattern!r} is not a regular expression that tiktoken can read"):
-        return library.Encoding(
+        encoding: tiktoken.Encoding = library.Encoding(
             "ranks", pat_str=pattern, mergeable_ranks=ranks, special_tokens={name: number}
         )
+        return encoding
 
 
 def encoding_by_name(name: str) -> tiktoken.Encoding:
@@ -128,12 +130,13 @@ def encoding_by_name(name: str) -> tiktoken.Encoding:
         f"tiktoken cannot open its encoding {name!r}; put its file into the folder that TIKTOKEN_CACHE_DIR names, or "
         "give path and pattern instead"
     ):
-        return library.get_encoding(name)
+        encoding: tiktoken.Encoding = library.get_encoding(name)
+        return encoding
 
 
 def _library() -> Any:
     try:
-        import tiktoken  # noqa: PLC0415 -- not required unless a study names it
+        import tiktoken  # not required unless a study names it
     except ImportError as error:
         raise ValueError("This study's tokenizer needs the package tiktoken: pip install tiktoken") from error
     return tiktoken
