@@ -81,24 +81,25 @@ def module_pages(dotted: str, source: bytes) -> list[Page]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes in other people's strings
             tree = ast.parse(source)
+        return list(_topics(tree) if dotted == "pydoc_data.topics" else _pages(dotted, tree))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
-    if dotted == "pydoc_data.topics":
-        return list(_topics(tree))
+
+
+def _pages(dotted: str, tree: ast.Module) -> Iterator[Page]:
     text = _docstring(tree)
-    sections, pages = [render(text)] if text else [], []
+    sections, own = [render(text)] if text else [], []
     for entry in _entries(tree.body, ""):
         full = f"{dotted}.{entry.name}"
         if entry.characters >= OWN_PAGE[entry.kind]:
-            pages.append(Page(f"{full}.html", f"{entry.kind} {full}", tuple(_sections(dotted, entry))))
-            summary = html.escape(entry.text.split("\n\n")[0])
-            href = html.escape(f"{full}.html")
+            own.append(Page(f"{full}.html", f"{entry.kind} {full}", tuple(_sections(dotted, entry))))
+            href, summary = html.escape(f"{full}.html"), html.escape(entry.text.split("\n\n")[0])
             sections.append(f'<section><h2><a href="{href}">{html.escape(full)}</a></h2>\n<p>{summary}</p></section>')
         else:
             sections.extend(_sections(dotted, entry))
     if sections:
-        pages.insert(0, Page(f"{dotted}.html", f"module {dotted}", tuple(sections)))
-    return pages
+        yield Page(f"{dotted}.html", f"module {dotted}", tuple(sections))
+    yield from own
 
 
 def text_page(path: str, title: str, text: str) -> Page:
@@ -182,7 +183,7 @@ _INLINE = [
     (re.compile(r"``([^`]+)``"), r"<code>\1</code>"),
     (re.compile(r":[\w:+.-]+:`~?([^`<>]+)`"), r"<code>\1</code>"),
     (re.compile(r"`([^`]+)`_{0,2}"), r"<code>\1</code>"),
-    (re.compile(r"\[([^\]\[]+)\]\((https?://[^\s()\"']+)\)"), r'<a href="\2">\1</a>'),
+    (re.compile(r"\[([^\]\[]+)\]\((https?://[^\s()<>*\"']+)\)"), r'<a href="\2">\1</a>'),
     (re.compile(r"(?<![\w*])\*\*([^*\s][^*]*)\*\*(?![\w*])"), r"<strong>\1</strong>"),
     (re.compile(r"(?<![\w*])\*([^*\s][^*]*)\*(?![\w*])"), r"<em>\1</em>"),
 ]
