@@ -1,0 +1,147 @@
+"""HTML to text."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
+
+from .store import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_DEPTH = 1000
+"""Elements inside one another. resiliparse's main-content rules take time that grows with the square of the depth:
+15 ms at 1,000, 0.4 s at 5,000, 8 s at 20,000, minutes at 100,000. Browsers stop at 512."""
+
+_BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_BEYOND_ASCII = re.compile(r"utf-16|utf-32|iso-2022|hz-gb|utf-7", re.IGNORECASE)
+_REPLACED = 0.01
+"""A page declared UTF-8 whose broken bytes are under this share of its characters is UTF-8 with broken bytes."""
+
+_OPEN_ANYWHERE = frozenset(
+    b"br p li dd dt td th tr tbody thead tfoot option optgroup colgroup rp rt img input meta link hr area base col embed "
+    b"source track wbr param html head body".split()
+)
+"""Elements that hold nothing, or that the parser closes where the next one begins."""
+_NOT_CLOSED_BY_SLASH = frozenset(
+    b"a abbr address article aside b big blockquote button center code dir div dl em fieldset font footer form h1 h2 h3 h4 "
+    b"h5 h6 header i label main menu nav nobr ol pre s section select small span strike strong sub sup table tt u ul".split()
+)
+_TAG = re.compile(
+    rb"<(?:!--.*?(?:--|\Z)|(script|style|textarea|title|xmp)\b.*?(?:</\1|\Z)|(/?)([a-z][^\s/<>]*)[^<>]*)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+class ExtractionError(ValueError):
+    """A page that no extractor should be given; the message is the reason for the ledger."""
+
+
+def extract(html: bytes, charset: str | None = None, extractor: str = "resiliparse") -> str:
+    """Text of a page.
+
+    Args:
+        html: The page's bytes.
+        charset: Character encoding that the transport gave.
+        extractor: resiliparse (main content, 20 times faster), trafilatura (cleaner, an extra), or none.
+
+    Raises:
+        ExtractionError: Elements lie too deep in one another.
+        UserError: trafilatura is not installed.
+
+    >>> extract(b"<html><body><p>One.</p><p>Two.</p></body></html>")
+    'One.\\n\\nTwo.'
+    """
+    text = decode(html, charset)
+    if extractor == "none":
+        return text
+    check_depth(html if html.isascii() or b"\0" not in html[:64] else text.encode("utf-8", "replace"))
+    if extractor == "trafilatura":
+        return _trafilatura()(text) or ""
+    # Alternative texts of images and link targets are no sentences of the page.
+    return extract_plain_text(text, preserve_formatting=True, main_content=True, alt_texts=False, links=False)
+
+
+def decode(data: bytes, charset: str | None = None) -> str:
+    r"""Text of a page's bytes, never an error: bytes without a meaning become U+FFFD.
+
+    In this order: byte order mark; a declared encoding in which ASCII bytes mean something else; UTF-8 if all of the
+    page is valid (text in another encoding is so by chance once in never, while wrong declarations are common); the
+    HTTP header; the page's meta tag; detection by its bytes.
+
+    >>> decode("Ünder".encode("latin-1"), "ISO-8859-1"), decode("Ünder".encode(), "ISO-8859-1")
+    ('Ünder', 'Ünder')
+    """
+    for bom, name in _BOMS:
+        if data.startswith(bom):
+            return data[len(bom) :].decode(name, "replace")
+    declared = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
+    if not declared or not _BEYOND_ASCII.match(declared):
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            pass
+    tries = [declared, detect_encoding(data, from_html_meta=True), detect_encoding(data)]
+    for name in tries:
+        text = _decoded(data, name)
+        if text is not None:
+            return text
+    return data.decode("utf-8", "replace")
+
+
+def _decoded(data: bytes, name: str | None) -> str | None:
+    if name is None:
+        return None
+    try:
+        text = data.decode(name, "replace")
+    except (LookupError, ValueError):
+        return None
+    return text if text.count("\N{REPLACEMENT CHARACTER}") <= _REPLACED * len(text) else None
+
+
+def check_depth(html: bytes) -> None:
+    """See that elements are not nested beyond what extractors can stand, by their tags alone.
+
+    A sum over all tags (some 1 GB/s) bounds the depth from above; only where it passes the limit are tags read by name.
+
+    Raises:
+        ExtractionError: They are.
+
+    >>> check_depth(b"<div>" * 100 + b"</div>" * 100)
+    """
+    if html.count(b"<") <= MAX_DEPTH or _bound(html) <= MAX_DEPTH:
+        return
+    depth = 0
+    for match in _TAG.finditer(html):
+        name = match[3]
+        if name is None:
+            continue
+        name = name.lower()
+        if name in _OPEN_ANYWHERE or (match[0].endswith(b"/") and name not in _NOT_CLOSED_BY_SLASH):
+            continue
+        depth = max(0, depth - 1) if match[2] else depth + 1
+        if depth > MAX_DEPTH:
+            raise ExtractionError(f"nested deeper than {MAX_DEPTH}")
+
+
+def _bound(html: bytes) -> int:
+    """Most tags open at once if no element could close another or hold nothing."""
+    data = np.frombuffer(html, np.uint8)
+    at = np.flatnonzero(data[:-1] == ord("<")) + 1
+    after = data[at]
+    step = ((after | 32) - np.uint8(ord("a")) < 26).astype(np.int32) - (after == ord("/"))
+    depth = np.concatenate(([0], np.cumsum(step)))
+    return int((depth - np.minimum.accumulate(depth)).max())
+
+
+def _trafilatura() -> Callable[[str], str | None]:
+    try:
+        from trafilatura import extract as run  # noqa: PLC0415 an extra
+    except ImportError as error:
+        raise UserError("trafilatura is not installed. Run: pip install 'tokenladder[trafilatura]'") from error
+    return lambda text: run(text, include_comments=False, include_tables=True, deduplicate=False)

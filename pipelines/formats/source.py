@@ -1,0 +1,195 @@
+"""A study's `[sources.NAME]`: what is read, and how it is cut into slices."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import os.path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from .. import store
+from .record import ReadError
+from .slices import SPLIT_BYTES, Input, Slice, gather, inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ..store import File
+
+VERSION = 1
+"""Raised whenever the same input would give other rows."""
+
+RAW_FACTOR = 8
+"""A raw record may be so many times `max_document`: HTML is seldom more than a few times its text."""
+
+LARGEST_DOCUMENT = 2**29
+"""Half a GiB: a batch of Arrow strings has 31-bit offsets, and a record is held in memory a few times."""
+
+
+VCS_FOLDERS = frozenset({".git", ".hg", ".svn", ".bzr", "CVS", "_darcs", ".jj"})
+
+Format = Literal["warc", "wet", "html", "jsonl", "parquet", "tree", "tar", "zip"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One named raw input of a study.
+
+    Attributes:
+        format: How the files are read: warc, wet, html, jsonl, parquet, tree, tar, zip.
+        path: File, folder or glob, or a list of them; local, s3:// or gs://.
+        extract: How HTML becomes text: resiliparse, trafilatura (an extra), or none (the HTML itself).
+        text: Field or column that holds the text (jsonl, parquet).
+        id: Field or column that names a document; its position stands in where a record has none (jsonl, parquet).
+        date: Field or column that holds its date; may be missing (jsonl, parquet).
+        inner: What an archive holds (tar, zip): `tree`, source code, or `html`, pages.
+        max_document: Largest text of a document in bytes; a raw record may be eight times that. Larger ones are
+            rejected, in words.
+        part_bytes: A part is closed when its text reaches so many bytes.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    format: Format
+    path: str | tuple[str, ...]
+    extract: Literal["resiliparse", "trafilatura", "none"] = "resiliparse"
+    text: str = "text"
+    id: str = "id"
+    date: str = "date"
+    inner: Literal["tree", "html"] = "tree"
+    max_document: int = 16 * 2**20
+    part_bytes: int = 128 * 2**20
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: One of them cannot work; the message says which would.
+        """
+        if not self.paths or not all(self.paths):
+            raise ValueError("path is empty. Give a file, a folder, a glob, or a list of them")
+        if not 1 <= self.max_document <= LARGEST_DOCUMENT:
+            raise ValueError(f"max_document is {self.max_document}. Give bytes from 1 to {LARGEST_DOCUMENT}")
+        if not 1 <= self.part_bytes <= 2**31:
+            raise ValueError(f"part_bytes is {self.part_bytes}. Give bytes from 1 to {2**31}")
+        if not self.text:
+            raise ValueError("text is empty. Name the field that holds the text")
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths, also where there is one."""
+        return (self.path,) if isinstance(self.path, str) else tuple(self.path)
+
+    @property
+    def raw_limit(self) -> int:
+        """Largest raw record in bytes."""
+        return RAW_FACTOR * self.max_document
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the rows that are read, as plain values to fingerprint; the path is not in it.
+
+        >>> Source("jsonl", "a.jsonl").identity()["text"]
+        'text'
+        """
+        used: dict[str, Any] = {"format": self.format, "version": VERSION, "max_document": self.max_document}
+        used["part_bytes"] = self.part_bytes
+        if self.format in ("jsonl", "parquet"):
+            used |= {"text": self.text, "id": self.id, "date": self.date}
+        if self.format in ("tar", "zip"):
+            used["inner"] = self.inner
+        if self.format in ("warc", "html") or (self.format in ("tar", "zip") and self.inner == "html"):
+            used["extract"] = self.extract
+            used["resiliparse"] = importlib.metadata.version("resiliparse")  # finds the character encoding, too
+            if self.extract == "trafilatura":
+                used["trafilatura"] = _installed("trafilatura")
+        return used
+
+    def list_files(self) -> list[File]:
+        """Every file that `path` names, each once, sorted by path. Folders of version control are not entered.
+
+        Raises:
+            UserError: A path names nothing, or a storage that is not known.
+            OSError: The storage cannot be read.
+        """
+        skip = VCS_FOLDERS if self.format == "tree" else frozenset()
+        found: dict[str, File] = {}
+        for path in self.paths:
+            files = store.list_files(path, skip_folders=skip)
+            if not files:
+                raise store.UserError(f"{path}: no such file. Check the path, or write a glob such as 'crawl/*.gz'.")
+            found |= {file.path: file for file in files}
+        return [found[path] for path in sorted(found)]
+
+    def root(self, files: Sequence[File]) -> str:
+        """The folder that all paths share in front of their wildcards: names of records are relative to it.
+
+        Args:
+            files: As `list_files` gives them; they tell a folder from a file.
+        """
+        known = {file.path for file in files}
+        fronts = []
+        for path in self.paths:
+            front = store.fixed_root(path)
+            fronts.append(front.rpartition("/")[0] or "/" if front in known else front)
+        schemes = {front.split("://")[0] if store.is_remote(front) else "" for front in fronts}
+        if len(set(fronts)) == 1 or len(schemes) > 1:
+            return fronts[0]
+        return os.path.commonpath(fronts).replace(":/", "://", 1) if "" not in schemes else os.path.commonpath(fronts)
+
+    def slices(self, files: Sequence[File], root: str) -> list[Slice]:
+        """Cut the input into pieces of work: small files gathered, large ones split where the format allows it.
+
+        Parquet is split by row groups and uncompressed JSONL by bytes, about 256 MiB each; a compressed stream, an
+        archive and a WARC file are one slice each. The result depends on names, sizes and content alone.
+
+        Args:
+            files: As `list_files` gives them.
+            root: As `root` gives it.
+
+        Raises:
+            OSError: A Parquet file cannot be read for want of permission or connection.
+        """
+        listed = inputs(files, root)
+        if self.format == "tree":
+            from .code_files import LicenceFiles  # noqa: PLC0415 other formats do without it
+
+            licences = LicenceFiles(file.name for file in listed)
+            return [
+                Slice(tuple(group), licences=licences.among(file.name for file in group)) for group in gather(listed)
+            ]
+        out: list[Slice] = []
+        small: list[Input] = []
+        for file in listed:
+            pieces = list(self._pieces(file))
+            if len(pieces) == 1:
+                small.append(file)
+                continue
+            out += [Slice(tuple(group)) for group in gather(small)]
+            small = []
+            out += [Slice((file,), start, stop) for start, stop in pieces]
+        return out + [Slice(tuple(group)) for group in gather(small)]
+
+    def _pieces(self, file: Input) -> Iterator[tuple[int, int]]:
+        """Half-open ranges of one file; a single one means the whole file."""
+        if file.size < 2 * SPLIT_BYTES:
+            yield 0, -1
+        elif self.format == "parquet":
+            from .parquet import row_group_ranges  # noqa: PLC0415 pyarrow.parquet is not needed by the others
+
+            yield from row_group_ranges(file, SPLIT_BYTES)
+        elif self.format == "jsonl" and not file.name.endswith((".gz", ".zst", ".bz2", ".xz")):
+            count = file.size // SPLIT_BYTES
+            edges = [SPLIT_BYTES * n for n in range(count)] + [file.size]
+            yield from zip(edges, edges[1:], strict=False)
+        else:
+            yield 0, -1
+
+
+def _installed(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        raise store.UserError(f"{package} is not installed. Run: pip install 'tokenladder[{package}]'") from None
+
+
+__all__ = ["LARGEST_DOCUMENT", "VCS_FOLDERS", "VERSION", "Format", "ReadError", "Source"]
