@@ -46,6 +46,13 @@ def test_text_that_other_settings_would_change(name, text):
     assert set(ids.tolist()).isdisjoint({0, 1, 2})
 
 
+@pytest.mark.parametrize("name", ["bpe", "unigram"])
+def test_a_stretch_of_tokens_keeps_its_first_space(name):
+    text = " the quick  brown fox"
+    _, ids = TOKENIZERS[name].encode(pa.array([text]))
+    assert "".join(TOKENIZERS[name].decode(ids[i : i + 1]) for i in range(len(ids))) == text
+
+
 def test_the_end_becomes_nothing():
     tokenizer = TOKENIZERS["bpe"]
     _, ids = tokenizer.encode(pa.array(["the dog"]))
