@@ -24,13 +24,14 @@ _REPLACED = 0.01
 """A page declared UTF-8 whose broken bytes are under this share of its characters is UTF-8 with broken bytes."""
 
 _OPEN_ANYWHERE = frozenset(
-    b"br p li dd dt td th tr tbody thead tfoot option optgroup colgroup rp rt img input meta link hr area base col embed "
-    b"source track wbr param html head body".split()
+    b"br p li dd dt td th tr tbody thead tfoot option optgroup colgroup rp rt img input meta link hr area base "
+    b"col embed source track wbr param html head body".split()
 )
 """Elements that hold nothing, or that the parser closes where the next one begins."""
 _NOT_CLOSED_BY_SLASH = frozenset(
-    b"a abbr address article aside b big blockquote button center code dir div dl em fieldset font footer form h1 h2 h3 h4 "
-    b"h5 h6 header i label main menu nav nobr ol pre s section select small span strike strong sub sup table tt u ul".split()
+    b"a abbr address article aside b big blockquote button center code dir div dl em fieldset font footer form "
+    b"h1 h2 h3 h4 h5 h6 header i label main menu nav nobr ol pre s section select small span strike strong sub "
+    b"sup table tt u ul".split()
 )
 _TAG = re.compile(
     rb"<(?:!--.*?(?:--|\Z)|(script|style|textarea|title|xmp)\b.*?(?:</\1|\Z)|(/?)([a-z][^\s/<>]*)[^<>]*)",
@@ -43,7 +44,7 @@ class ExtractionError(ValueError):
 
 
 def extract(html: bytes, charset: str | None = None, extractor: str = "resiliparse") -> str:
-    """Text of a page.
+    r"""Text of a page.
 
     Args:
         html: The page's bytes.
@@ -55,7 +56,7 @@ def extract(html: bytes, charset: str | None = None, extractor: str = "resilipar
         UserError: trafilatura is not installed.
 
     >>> extract(b"<html><body><p>One.</p><p>Two.</p></body></html>")
-    'One.\\n\\nTwo.'
+    'One.\n\nTwo.'
     """
     text = decode(html, charset)
     if extractor == "none":
@@ -86,9 +87,8 @@ def decode(data: bytes, charset: str | None = None) -> str:
             return data.decode()
         except UnicodeDecodeError:
             pass
-    tries = [declared, detect_encoding(data, from_html_meta=True), detect_encoding(data)]
-    for name in tries:
-        text = _decoded(data, name)
+    for guess in (declared, detect_encoding(data, from_html_meta=True), detect_encoding(data)):
+        text = _decoded(data, guess)
         if text is not None:
             return text
     return data.decode("utf-8", "replace")
@@ -141,7 +141,7 @@ def _bound(html: bytes) -> int:
 
 def _trafilatura() -> Callable[[str], str | None]:
     try:
-        from trafilatura import extract as run  # noqa: PLC0415 an extra
+        from trafilatura import extract as run
     except ImportError as error:
         raise UserError("trafilatura is not installed. Run: pip install 'tokenladder[trafilatura]'") from error
     return lambda text: run(text, include_comments=False, include_tables=True, deduplicate=False)

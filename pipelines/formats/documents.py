@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ..schema import DOCUMENTS, ID_BYTES
+from ..store import UserError
 from .record import valid
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def documents(
     Raises:
         OSError: A file cannot be read now; the message names it.
     """
-    from . import records  # noqa: PLC0415 the registry imports this module
+    from . import records
 
     rejected = reject or {}
     batch = _Batch()
@@ -67,25 +68,23 @@ def documents(
         yield batch.close()
 
 
-def _text(record: Record, source: Source) -> bytes | None:
+def _text(record: Record, source: Source) -> bytes | None:  # noqa: PLR0911 a reason each
     """The UTF-8 text of a record; None, and the record told why, where it has none."""
     if record.outcome is not None:
         return None
     if record.html is not None:
-        from ..extract import ExtractionError, extract  # noqa: PLC0415 resiliparse, which text formats do without
+        from ..extract import ExtractionError, extract
 
         try:
             record.text = extract(record.html, record.charset, source.extract)
         except ExtractionError as error:
             record.reject(str(error))
-        except (OSError, ImportError):
+            return None
+        except UserError:
             raise
-        except Exception as error:  # noqa: BLE001 whatever a hostile page makes an extractor raise; named in the ledger
-            from ..store import UserError  # noqa: PLC0415
-
-            if isinstance(error, UserError):
-                raise
+        except Exception as error:  # noqa: BLE001 whatever a hostile page makes an extractor raise; the ledger names it
             record.reject(f"extraction failed: {type(error).__name__}")
+            return None
     if record.text is None:
         return None
     text = valid(record.text)

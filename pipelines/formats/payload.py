@@ -88,7 +88,8 @@ def decoded_body(message: Message, limit: int) -> bytes:
 
 
 def _joined(body: bytes) -> bytes:
-    pieces, at = [], 0
+    pieces: list[bytes] = []
+    at = 0
     while True:
         head = _CHUNK.match(body, at)
         if head is None:

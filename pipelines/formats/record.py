@@ -6,6 +6,8 @@ import dataclasses
 
 from ..schema import DROPPED, REJECTED
 
+_Bytes = bytes  # `bytes` is a field below
+
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -40,7 +42,7 @@ class Record:
     record: str
     bytes: int
     text: str | None = None
-    html: bytes | None = None
+    html: _Bytes | None = None
     charset: str | None = None
     kind: str | None = None
     file_type: str | None = None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import itertools
 import os.path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from .. import store
-from .record import ReadError
 from .slices import SPLIT_BYTES, Input, Slice, gather, inputs
 
 if TYPE_CHECKING:
@@ -116,7 +116,9 @@ class Source:
         for path in self.paths:
             files = store.list_files(path, skip_folders=skip)
             if not files:
-                raise store.UserError(f"{path}: no such file. Check the path, or write a glob such as 'crawl/*.gz'.")
+                raise store.UserError(
+                    f"{path}: no such file. Check the path, or write a glob of files such as 'crawl/*.gz' or 'code/**'."
+                )
             found |= {file.path: file for file in files}
         return [found[path] for path in sorted(found)]
 
@@ -151,7 +153,7 @@ class Source:
         """
         listed = inputs(files, root)
         if self.format == "tree":
-            from .code_files import LicenceFiles  # noqa: PLC0415 other formats do without it
+            from .code_files import LicenceFiles
 
             licences = LicenceFiles(file.name for file in listed)
             return [
@@ -174,13 +176,13 @@ class Source:
         if file.size < 2 * SPLIT_BYTES:
             yield 0, -1
         elif self.format == "parquet":
-            from .parquet import row_group_ranges  # noqa: PLC0415 pyarrow.parquet is not needed by the others
+            from .parquet import row_group_ranges
 
             yield from row_group_ranges(file, SPLIT_BYTES)
         elif self.format == "jsonl" and not file.name.endswith((".gz", ".zst", ".bz2", ".xz")):
             count = file.size // SPLIT_BYTES
             edges = [SPLIT_BYTES * n for n in range(count)] + [file.size]
-            yield from zip(edges, edges[1:], strict=False)
+            yield from itertools.pairwise(edges)
         else:
             yield 0, -1
 
@@ -190,6 +192,3 @@ def _installed(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         raise store.UserError(f"{package} is not installed. Run: pip install 'tokenladder[{package}]'") from None
-
-
-__all__ = ["LARGEST_DOCUMENT", "VCS_FOLDERS", "VERSION", "Format", "ReadError", "Source"]

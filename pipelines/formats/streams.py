@@ -8,6 +8,7 @@ import lzma
 import zlib
 from typing import TYPE_CHECKING, Protocol
 
+import pyarrow as pa
 import zstandard
 
 from .. import store
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 CHUNK = 64 * 1024
 ZSTD_CHUNK = 1024
-"""zstandard has no limit on the output of one call: four bytes can stand for 128 KiB, so 1 KiB gives 32 MiB at most."""
+"""zstandard sets no limit on the output of one call, and 4 bytes can stand for 128 KiB: 1 KiB gives 32 MiB at most."""
 
 BOMB_BYTES = 512 * 2**20
 BOMB_RATIO = 200
@@ -39,11 +40,15 @@ class Raw(io.RawIOBase):
         failed: The error that a read raised, kept because libraries in between may swallow or change it.
     """
 
-    def __init__(self, file: Input) -> None:
+    def __init__(self, file: Input, *, may_be_empty: bool = False) -> None:
         """Open the file.
 
+        Args:
+            file: Which.
+            may_be_empty: Whether an empty file is one, as source code is but no archive.
+
         Raises:
-            CorruptError: It vanished, is a folder or has changed since it was listed; the message is the reason.
+            CorruptError: It vanished, is a folder, is empty or has changed since it was listed; the reason.
             ReadError: It cannot be opened now; the message names it.
         """
         super().__init__()
@@ -60,6 +65,8 @@ class Raw(io.RawIOBase):
             raise ReadError(f"{file.path}: cannot be opened: {error}") from error
         if self.size != file.size:
             raise CorruptError("file changed since it was listed")
+        if not self.size and not may_be_empty:
+            raise CorruptError("empty file")
 
     def readable(self) -> bool:
         """Whether it can be read: yes."""
@@ -100,13 +107,11 @@ class Raw(io.RawIOBase):
         super().close()
 
 
-def _open(path: str) -> object:
+def _open(path: str) -> pa.NativeFile:
     try:
         path.encode()
     except UnicodeEncodeError:  # a local name that is not UTF-8, which Arrow does not take
-        import pyarrow as pa  # noqa: PLC0415 rare
-
-        return pa.PythonFile(open(path, "rb"), mode="r")  # noqa: SIM115 Raw closes it
+        return pa.PythonFile(open(path, "rb"), mode="r")
     return store.open_input(path)
 
 

@@ -47,9 +47,6 @@ def _file_records(file: Input, source: Source) -> Iterator[Record]:
         yield Record(file.name, file.name, file.size, outcome=REJECTED, reason=str(error))
         return
     with raw:
-        if not raw.size:
-            yield Record(file.name, file.name, 0, outcome=REJECTED, reason="empty file")
-            return
         kind = compression(raw.read(6))
         start = 0
         while start < raw.size:
@@ -117,7 +114,7 @@ class _Stretch:
         while (line := self._line()) not in (b"\r\n", b"\n"):
             room -= len(line)
             if not line.endswith(b"\n") or room < 0:
-                raise CorruptError("corrupt record" if len(line) == _LARGEST_HEADERS or room < 0 else "truncated record")
+                raise CorruptError("corrupt record" if room < 0 else "truncated record")
             name, _, value = line.decode("utf-8", "replace").partition(":")
             headers.setdefault(name.strip().lower(), valid(value.strip()))
         if not _LENGTH.fullmatch(headers.get("content-length", "")):
@@ -158,7 +155,7 @@ class _Stretch:
             return record.reject(str(error))
 
 
-def _content(record: Record, headers: Mapping[str, str], block: bytes, limit: int) -> Record:
+def _content(record: Record, headers: Mapping[str, str], block: bytes, limit: int) -> Record:  # noqa: PLR0911 a rule each
     kind = headers.get("warc-type", "unknown").lower()
     declared = headers.get("content-type")
     if kind == "revisit":
@@ -188,7 +185,7 @@ def _content(record: Record, headers: Mapping[str, str], block: bytes, limit: in
 
 
 def _plain(body: bytes, charset: str | None) -> str:
-    from ..extract import decode  # noqa: PLC0415 wet shares this module's reader and needs no extractor
+    from ..extract import decode
 
     return decode(body, charset)
 
