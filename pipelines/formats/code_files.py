@@ -43,7 +43,8 @@ _GENERATED_NAME = re.compile(
     re.IGNORECASE,
 )
 _GENERATED_TEXT = re.compile(
-    r"\bdo not (?:edit|modify)\b|@generated\b|\bauto(?:matically |[- ])?generated\b|\bgenerated (?:automatically )?by\b",
+    r"\bdo not (?:edit|modify)\b|@generated\b|\bauto(?:matically |[- ])?generated\b|"
+    r"\bgenerated (?:automatically )?by\b",
     re.IGNORECASE,
 )
 _GENERATED_HEAD = 1024

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ..store import File
 
-GATHERED_BYTES = 64 * 2**20
+GATHERED_BYTES = 16 * 2**20
 """Small files are gathered until their raw bytes reach this."""
 GATHERED_FILES = 4096
 """Or until there are so many of them: a listing of 4,096 names stays near 1 MB."""
