@@ -19,7 +19,7 @@ MAX_DEPTH = 1000
 15 ms at 1,000, 0.4 s at 5,000, 8 s at 20,000, minutes at 100,000. Browsers stop at 512."""
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-_BEYOND_ASCII = re.compile(r"utf-16|utf-32|iso-2022|hz-gb|utf-7", re.IGNORECASE)
+_BEYOND_ASCII = re.compile(r"utf[-_]?(?:16|32|7)|iso[-_]?2022|hz", re.IGNORECASE)
 _REPLACED = 0.01
 """A page declared UTF-8 whose broken bytes are under this share of its characters is UTF-8 with broken bytes."""
 

@@ -28,6 +28,9 @@ DOCUMENTS = pa.schema(
     ]
 )
 
+PART = DOCUMENTS.append(pa.field("text_bytes", pa.int64(), nullable=False))
+"""A part as it is stored: with the UTF-8 bytes of each text, so that choosing never reads text."""
+
 KEPT = "kept"
 DROPPED = "dropped"
 DUPLICATE = "duplicate"
@@ -36,6 +39,12 @@ HELD_OUT = "held_out"
 REJECTED = "rejected"
 OUTCOMES = (KEPT, DROPPED, DUPLICATE, OVER_BUDGET, HELD_OUT, REJECTED)
 """The bins of the ledger: every record read is in exactly one."""
+
+CANDIDATE, NO_DOCUMENT, DUPLICATED, EXCLUDED = 0, -1, -2, -3
+"""Codes of a choice; n > 0 is the n-th rule that dropped the document."""
+
+BUCKET_BITS = 12
+"""Priorities are counted by their top bits: 4,096 buckets a stratum, so a cut is 0.02 % of the pool at the finest."""
 
 LEDGER = pa.schema(
     [

@@ -1,0 +1,70 @@
+"""The child process of `isolate`: reads calls from its standard input, one JSON line each, and answers likewise.
+
+It imports only what a call names, and never Beam: starting one costs the time of numpy and pyarrow.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import mmap
+import os
+import sys
+import traceback
+from typing import Any
+
+MEMORY_BYTES = 6 << 30
+"""Limit on a child's private memory. A page of 64 MiB at most takes some fifty times its size to parse."""
+
+ALLOWED = "tokenladder."
+
+
+def main() -> None:
+    """Serve calls until standard input closes."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not reach the pipe
+    _limit_memory()
+    cell = mmap.mmap(int(sys.argv[1]), 8)
+
+    def at(ordinal: int) -> None:
+        cell[:8] = ordinal.to_bytes(8, sys.byteorder, signed=True)
+
+    for line in sys.stdin.buffer:
+        call = json.loads(line)
+        try:
+            answers.write(json.dumps(_answer(call, at)).encode() + b"\n")
+            answers.flush()
+        except BrokenPipeError:  # the parent is gone
+            return
+        at(-1)
+
+
+def _answer(call: dict[str, Any], at: Any) -> dict[str, Any]:
+    from .store import UserError  # noqa: PLC0415 pyarrow comes with it, after the limits are set
+
+    try:
+        module, _, function = call["target"].partition(":")
+        if not module.startswith(ALLOWED):
+            raise ValueError(f"{module} is not a module of this package")  # noqa: TRY301 answered like any other
+        return {"value": getattr(importlib.import_module(module), function)(call["payload"], at=at)}
+    except UserError as error:
+        return {"kind": "UserError", "message": str(error)}
+    except OSError as error:
+        return {"kind": "OSError", "message": str(error)}
+    except Exception:  # noqa: BLE001 the parent raises it again with this traceback
+        return {"kind": "RuntimeError", "message": traceback.format_exc()}
+
+
+def _limit_memory() -> None:
+    try:
+        import resource  # noqa: PLC0415 POSIX only
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)
+    if soft == resource.RLIM_INFINITY or soft > wanted:
+        resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,281 @@
+"""Choose: which documents of the pool a recipe keeps, and where each stands in the order of its stratum.
+
+A recipe is a mask over columns that were computed before: no text is read. Rules apply in order; the first that a
+document fails is its reason. `top` rules need one exchange each to find their exact cut. Of each cluster the recipe's
+first document by priority survives, chosen among those that the rules keep, so a filter never loses a whole cluster.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..filters.hashing import fmix64, mix64
+from . import keys, segments, store
+from .parts import Part, Store, read_clusters
+from .schema import BUCKET_BITS, CANDIDATE, DUPLICATED, EXCLUDED, NO_DOCUMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+TOP_SHIFT = 44
+"""Values of a `top` rule are grouped by sign, exponent and 8 bits of mantissa: 256 groups an octave."""
+
+TOP = np.dtype([("value", "<u8"), ("priority", "<u8"), ("tie", "<u8"), ("key", "<u8"), ("weight", "<i8")])
+RIVAL = np.dtype([("cluster", keys.ID), ("priority", "<u8"), ("tie", "<u8"), ("key", "<u8"), ("id", keys.ID)])
+LOSER = np.dtype([("row", "<u4"), ("survivor", keys.ID)])
+
+
+class _View:
+    """One part as the rules of one recipe see it: columns are read when asked for, once."""
+
+    def __init__(self, payload: dict[str, Any]) -> None:
+        self.place, self.part = Store(payload["store"]), Part(**payload["part"])
+        self.ordinal: int = payload["ordinal"]
+        self.recipe: dict[str, Any] = payload["recipe"]
+        self.source_ordinal: int = payload["source_ordinal"]
+        self._columns: dict[tuple[str, ...], pa.Array] = {}
+        self.clusters = read_clusters(self.recipe["clusters"], self.ordinal)
+
+    def column(self, where: list[str]) -> pa.Array:
+        key = tuple(where)
+        if key not in self._columns:
+            self._columns[key] = self.place.column(self.part, key).combine_chunks()
+        return self._columns[key]
+
+    def values(self, where: list[str]) -> NDArray[np.float64]:
+        return pc.cast(self.column(where), pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+
+    @property
+    def ids(self) -> NDArray[Any]:
+        return keys.id_array(self.column(["document"]))
+
+    @property
+    def cluster_ids(self) -> NDArray[Any]:
+        ids = self.ids.copy()
+        ids[self.clusters.column("row").to_numpy()] = keys.id_array(self.clusters.column("cluster"))
+        return ids
+
+    @property
+    def priorities(self) -> NDArray[np.uint64]:
+        ids = self.cluster_ids if self.recipe["draw"] == "cluster" else self.ids
+        return mix64(self.recipe["seed"], ids["high"].astype("<u8"), ids["low"].astype("<u8"))
+
+    @property
+    def ties(self) -> NDArray[np.uint64]:
+        return keys.ties(self.place, self.part, self.source_ordinal)
+
+    @property
+    def keys(self) -> NDArray[np.uint64]:
+        return keys.keys(self.ordinal, np.arange(self.part.rows))
+
+    def excluded(self) -> pa.Table | None:
+        folder = self.recipe["excluded"]
+        name = f"{self.ordinal:07d}.parquet"
+        return store.read_table(store.join(folder, name)) if folder and store.exists(store.join(folder, name)) else None
+
+    def codes(self, rules: int) -> NDArray[np.int16]:
+        """What the first `rules` rules say of each row."""
+        codes = np.zeros(self.part.rows, np.int16)
+        for n in range(rules - 1, -1, -1):
+            codes[~self._passes(n)] = n + 1
+        excluded = self.excluded()
+        if excluded is not None:
+            codes[excluded.column("row").to_numpy()] = EXCLUDED
+        codes[self.column(["document"]).is_null().to_numpy(zero_copy_only=False)] = NO_DOCUMENT
+        return codes
+
+    def _passes(self, n: int) -> NDArray[np.bool_]:
+        rule = self.recipe["rules"][n]
+        passes = np.ones(self.part.rows, bool)
+        if rule["sources"] is not None and self.part.source not in rule["sources"]:
+            return passes
+        if rule["labels"] is not None:
+            found = pc.is_in(self.column(rule["label"]), value_set=pa.array(rule["labels"], pa.string()))
+            passes &= found.to_numpy(zero_copy_only=False)
+        if rule["min"] is not None:
+            passes &= self.values(rule["value"]) >= rule["min"]
+        if rule["max"] is not None:
+            passes &= self.values(rule["value"]) <= rule["max"]
+        if rule["top"] is not None:
+            passes &= self._above(self.recipe["cuts"][str(n)], rule["value"])
+        return passes
+
+    def _above(self, cut: list[int] | None, where: list[str]) -> NDArray[np.bool_]:
+        if cut is None:
+            return np.zeros(self.part.rows, bool)
+        above = np.zeros(self.part.rows, bool)
+        equal = np.ones(self.part.rows, bool)
+        for array, bound in zip((descending(self.values(where)), self.priorities, self.ties, self.keys), cut, strict=True):
+            above |= equal & (array < np.uint64(bound))
+            equal &= array == np.uint64(bound)
+        return above | equal
+
+
+def descending(values: NDArray[np.float64]) -> NDArray[np.uint64]:
+    """Numbers as unsigned integers in opposite order: the greatest value becomes the least; NaN comes last.
+
+    >>> np.argsort(descending(np.array([-1.0, 0.0, 2.5, np.nan]))).tolist()
+    [2, 1, 0, 3]
+    """
+    bits = (values + 0.0).view(np.uint64)  # adding zero turns -0.0 into 0.0
+    negative = bits >> np.uint64(63) == 1
+    out = np.where(negative, bits, ~(bits | np.uint64(1 << 63)))
+    out[np.isnan(values)] = np.uint64(2**64 - 1)
+    return out
+
+
+def emit_top(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+    """Values that compete for the place of rule `payload["rule"]`, by range of value."""
+    view = _View(payload)
+    n = payload["rule"]
+    rule = view.recipe["rules"][n]
+    passes = view.codes(n) == CANDIDATE
+    if rule["sources"] is not None and view.part.source not in rule["sources"]:
+        return
+    values = view.values(rule["value"])
+    passes &= ~np.isnan(values)
+    packed = np.empty(int(passes.sum()), TOP)
+    packed["value"] = descending(values)[passes]
+    packed["priority"] = view.priorities[passes]
+    packed["tie"] = view.ties[passes]
+    packed["key"] = view.keys[passes]
+    packed["weight"] = 1
+    if rule["by"] == "tokens":
+        packed["weight"] = segments.counts(view.place, payload["tokens"], view.part.id, view.part.rows)[passes]
+    yield from keys.split(packed, (packed["value"] >> np.uint64(TOP_SHIFT)).astype(np.int64))
+
+
+def rank_top(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+    """One range of values in order, greatest first, ties by priority."""
+    packed = keys.joined(values, TOP)
+    packed = packed[np.lexsort((packed["key"], packed["tie"], packed["priority"], packed["value"]))]
+    table = pa.table({name: packed[name] for name in TOP.names or ()})
+    store.write_table(store.join(payload["folder"], f"{bucket:07d}.parquet"), table)
+    return
+    yield
+
+
+def find_cut(folder: str, share: float) -> list[int] | None:
+    """The last document that is in: the most that do not exceed `share` of the whole weight, at least one.
+
+    Args:
+        folder: What `rank_top` wrote.
+        share: In (0, 1].
+
+    Returns:
+        Its value (as `descending` has it), priority, tie and key; None where there is no document.
+    """
+    names = sorted(store.names(folder))
+    weights = [store.read_table(store.join(folder, name), ["weight"]).column(0).to_numpy() for name in names]
+    allowed = int(Fraction(str(share)) * sum(int(weight.sum()) for weight in weights))
+    cut: list[int] | None = None
+    for name, weight in zip(names, weights, strict=True):
+        fits = int(np.searchsorted(np.cumsum(weight), allowed, side="right"))
+        if fits or cut is None:
+            row = store.read_table(store.join(folder, name)).slice(max(fits - 1, 0), 1).to_pylist()[0]
+            cut = [row["value"], row["priority"], row["tie"], row["key"]]
+        allowed -= int(weight.sum())
+        if fits < len(weight):
+            break
+    return cut
+
+
+def emit_rivals(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+    """Documents that pass all rules and are not alone in their cluster, by cluster."""
+    view = _View(payload)
+    rows = view.clusters.column("row").to_numpy()
+    rows = rows[view.codes(len(view.recipe["rules"]))[rows] == CANDIDATE]
+    packed = np.empty(len(rows), RIVAL)
+    packed["cluster"] = view.cluster_ids[rows]
+    packed["priority"] = view.priorities[rows]
+    packed["tie"] = view.ties[rows]
+    packed["key"] = view.keys[rows]
+    packed["id"] = view.ids[rows]
+    yield from keys.split(packed, (fmix64(packed["cluster"]["low"].astype("<u8")) % np.uint64(payload["ranges"])).astype(int))
+
+
+def eliminate(_bucket: int, values: Iterable[bytes], _payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+    """All but the first document of each cluster, sent back to their parts with the survivor's id."""
+    packed = keys.joined(values, RIVAL)
+    cluster, ids = packed["cluster"], packed["id"]
+    # the id stands before the tie: where the draw is by cluster, all rivals have one priority
+    order = (packed["key"], packed["tie"], ids["low"], ids["high"], packed["priority"], cluster["low"], cluster["high"])
+    packed = packed[np.lexsort(order)]
+    loses = np.r_[False, packed["cluster"][1:] == packed["cluster"][:-1]]
+    first = np.maximum.accumulate(np.where(loses, 0, np.arange(len(packed))))
+    losers = np.empty(int(loses.sum()), LOSER)
+    losers["row"] = keys.rows(packed["key"][loses])
+    losers["survivor"] = packed["id"][first[loses]]
+    yield from keys.split(losers, keys.ordinals(packed["key"][loses]))
+
+
+def write_losers(ordinal: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+    """The duplicates of one part."""
+    losers = keys.joined(values, LOSER)
+    losers = losers[np.argsort(losers["row"])]
+    table = pa.table({"row": losers["row"], "survivor": keys.id_column(losers["survivor"])})
+    store.write_table(store.join(payload["folder"], "losers", f"{ordinal:07d}.parquet"), table)
+    return
+    yield
+
+
+def choose_part(payload: dict[str, Any], **_: Any) -> None:
+    """Write what the recipe says of every row of a part, and the part's documents and bytes by stratum and priority.
+
+    Writes `choices/NUMBER.parquet` with `code` (int16), `label` (what a pass-or-reason score said), `survivor`,
+    `stratum` and `priority`; and `histograms/NUMBER.parquet` with `stratum`, `bucket`, `documents`, `text_bytes`.
+    """
+    view = _View(payload)
+    rules = view.recipe["rules"]
+    codes = view.codes(len(rules))
+    survivors = np.zeros(len(codes), keys.ID)
+    losers_path = store.join(payload["folder"], "losers", f"{view.ordinal:07d}.parquet")
+    if view.recipe["dedup"] and store.exists(losers_path):
+        losers = store.read_table(losers_path)
+        lost = losers.column("row").to_numpy()
+        codes[lost] = DUPLICATED
+        survivors[lost] = keys.id_array(losers.column("survivor"))
+    excluded = view.excluded()
+    if excluded is not None:
+        survivors[excluded.column("row").to_numpy()] = keys.id_array(excluded.column("near"))
+    stratum = _strata(view)
+    table = pa.table(
+        {
+            "code": codes,
+            "label": _labels(view, codes),
+            "survivor": keys.id_column(survivors, survivors == np.zeros(1, keys.ID)[0]),
+            "stratum": stratum,
+            "priority": view.priorities,
+        }
+    )
+    store.write_table(store.join(payload["folder"], "choices", f"{view.ordinal:07d}.parquet"), table)
+    buckets = table.column("priority").to_numpy() >> np.uint64(64 - BUCKET_BITS)
+    counted = pa.table(
+        {"stratum": stratum, "bucket": buckets.astype(np.uint16), "text_bytes": view.column(["text_bytes"])}
+    ).filter(pa.array(codes == CANDIDATE))
+    groups = counted.group_by(["stratum", "bucket"], use_threads=False)
+    histogram = groups.aggregate([("text_bytes", "count"), ("text_bytes", "sum")])
+    histogram = histogram.rename_columns(["stratum", "bucket", "documents", "text_bytes"])
+    histogram = histogram.sort_by([("stratum", "ascending"), ("bucket", "ascending")])
+    store.write_table(store.join(payload["folder"], "histograms", f"{view.ordinal:07d}.parquet"), histogram)
+
+
+def _strata(view: _View) -> pa.Array:
+    pieces = [pc.fill_null(pc.cast(view.column(where), pa.string()), "none") for where in view.recipe["strata"]]
+    return pc.binary_join_element_wise(*pieces, "/") if len(pieces) > 1 else pieces[0]
+
+
+def _labels(view: _View, codes: NDArray[np.int16]) -> pa.Array:
+    """For documents dropped by a rule of the form `is = "pass"`, the reason that the score gives as its label."""
+    labels = pa.nulls(len(codes), pa.string())
+    for n, rule in enumerate(view.recipe["rules"]):
+        if rule["labels"] == ["pass"] and (codes == n + 1).any():
+            labels = pc.if_else(pa.array(codes == n + 1), pc.cast(view.column(rule["label"]), pa.string()), labels)
+    return labels

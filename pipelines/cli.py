@@ -1,0 +1,175 @@
+"""The command line. Each command imports what it needs when it runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FAILED, MISTAKE = 1, 2
+
+
+class _Commands(click.Group):
+    """Turns errors into messages and exit statuses: 2 for the user's mistake, 1 for a failure."""
+
+    def main(self, args: Sequence[str] | None = None, **extra: Any) -> Any:
+        """Run the command that the arguments name."""
+        arguments = list(sys.argv[1:] if args is None else args)
+        try:
+            return super().main(arguments, **extra)
+        except KeyboardInterrupt:
+            click.echo("Interrupted. The same command goes on from here.", err=True)
+            sys.exit(FAILED)
+        except Exception as error:
+            known = _explain(error)
+            if known is None:
+                raise
+            message, status = known
+            click.echo(message, err=True)
+            sys.exit(status)
+
+
+def _explain(error: Exception) -> tuple[str, int] | None:
+    from .store import UserError  # noqa: PLC0415 not needed for --help
+
+    if isinstance(error, UserError):
+        return str(error), MISTAKE
+    if type(error).__name__ == "BuildError":
+        return str(error), FAILED
+    if isinstance(error, OSError):
+        return f"{error}\nNothing half-written was left. The same command goes on from here.", FAILED
+    return None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tokenladder")
+def cli() -> None:
+    """From raw web and code to training shards of exactly controlled token budgets."""
+
+
+@cli.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("quickstart"), help="Folder to fill.", show_default=True)
+@click.option("--quiet", is_flag=True, help="Say nothing while building.")
+def quickstart(out: Path, *, quiet: bool) -> None:
+    """Build a first study from this Python's own documentation and source code.
+
+    Nothing is downloaded. The study file is left for you to edit.
+
+    Example: tokenladder quickstart --out first
+    """
+    from .quickstart import make_corpus, study_text  # noqa: PLC0415 as below
+
+    study = out / "study.toml"
+    out.mkdir(parents=True, exist_ok=True)
+    click.echo("Making the corpus: documentation as a crawl, source code as a tree", err=True)
+    corpus = make_corpus(out / "corpus")
+    if not study.exists():
+        study.write_text(study_text(), encoding="utf-8")
+    manifest = _build(str(study), str(out / "built"), None, (), quiet=quiet)
+    recipe, rung = list(manifest["recipes"])[-1], next(iter(manifest["recipes"].values()))["rungs"][-2]["name"]
+    built = out / "built"
+    click.echo(
+        f"""
+Built from {corpus.pages:,} pages and {corpus.files:,} source files: {built}
+
+  load it    python -c "from datasets import load_dataset; print(load_dataset('{built}', '{recipe}-{rung}'))"
+  verify it  tokenladder verify {built}
+  explain    tokenladder explain {built} json/decoder.py
+  change it  edit {study}, then: tokenladder build {study} --out {built}"""
+    )
+
+
+@cli.command()
+@click.argument("study")
+@click.option("--out", default="built", help="Folder of the result.", show_default=True)
+@click.option("--store", "store_root", help="Folder of stage outputs; inside OUT by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def plan(study: str, out: str, store_root: str | None, *, as_json: bool) -> None:
+    """Show what a build of STUDY would do, and find all mistakes in it.
+
+    Example: tokenladder plan study.toml
+    """
+    from .plan import make_plan  # noqa: PLC0415 heavy, as all imports inside commands
+    from .study_file import load  # noqa: PLC0415
+    from .tables import show_plan  # noqa: PLC0415
+
+    described = make_plan(load(study), out, store_root).describe()
+    if as_json:
+        click.echo(json.dumps(described, indent=2))
+    else:
+        show_plan(described)
+
+
+@cli.command(context_settings={"ignore_unknown_options": False})
+@click.argument("study")
+@click.argument("beam", nargs=-1, metavar="[-- BEAM_OPTIONS]")
+@click.option("--out", default="built", help="Folder of the result, local, s3:// or gs://.", show_default=True)
+@click.option("--store", "store_root", help="Folder of stage outputs, shared by studies that name it; inside OUT by default.")
+@click.option("--quiet", is_flag=True, help="Say nothing while building.")
+def build(study: str, beam: tuple[str, ...], out: str, store_root: str | None, *, quiet: bool) -> None:
+    """Build STUDY: read, score, find duplicates, choose, encode and pack.
+
+    Finished work is kept: the same command goes on where it stopped, and a changed study re-runs what changed. What
+    follows -- is given to Apache Beam.
+
+    Example: tokenladder build study.toml --out built -- --direct_num_workers=4
+    """
+    _build(study, out, store_root, beam, quiet=quiet)
+
+
+def _build(study: str, out: str, store_root: str | None, beam: Sequence[str], *, quiet: bool) -> dict[str, Any]:
+    from .build import build as run  # noqa: PLC0415
+    from .plan import make_plan  # noqa: PLC0415
+    from .progress import Reporter  # noqa: PLC0415
+    from .study_file import load  # noqa: PLC0415
+    from .tables import show_manifest  # noqa: PLC0415
+
+    manifest = run(make_plan(load(study), out, store_root), Reporter(quiet=quiet), beam)
+    if not quiet:
+        show_manifest(manifest)
+    return manifest
+
+
+@cli.command()
+@click.argument("out")
+def verify(out: str) -> None:
+    """Check every promise that can be checked from a result: budgets, nesting, mixture, hashes, ledger, held-out set.
+
+    Counts again from the shards themselves. Exit status 1 if anything does not hold.
+
+    Example: tokenladder verify built
+    """
+    from .tables import show_checks  # noqa: PLC0415
+    from .verify import verify as check  # noqa: PLC0415
+
+    checks = check(out)
+    show_checks(checks)
+    if not all(one.holds for one in checks):
+        sys.exit(FAILED)
+
+
+@cli.command()
+@click.argument("out")
+def card(out: str) -> None:
+    """Print the data card of a result.
+
+    Example: tokenladder card built
+    """
+    from ..data_cards.card import render_card  # noqa: PLC0415
+    from . import store  # noqa: PLC0415
+
+    path = store.join(store.absolute(out), "manifest.json")
+    if not store.exists(path):
+        raise store.UserError(f"{out}: holds no manifest.json. Give the folder of a finished build.")
+    click.echo(render_card(store.read_json(path)))
+
+
+def main() -> None:
+    """The `tokenladder` command."""
+    cli()

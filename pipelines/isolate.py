@@ -1,0 +1,205 @@
+"""Work on untrusted input in long-lived child processes.
+
+Extractors and classifiers are native code that hold the interpreter lock, and some input crashes or hangs them. Each
+worker thread therefore borrows one child process, sends it a function's name and a JSON payload, and waits. Two threads
+that parse the same pages take as long as one after the other (the lock); two children take half.
+
+A child that dies or stands still is replaced and its work done again. The record that it was at twice is rejected by
+name; everything else is kept.
+"""
+
+from __future__ import annotations
+
+import atexit
+import collections
+import contextlib
+import json
+import mmap
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from .store import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STALL_SECONDS = 120.0
+"""A child that stays at one record for so long is taken for hung."""
+
+ATTEMPTS = 3
+"""How often work is tried that dies outside any record."""
+
+NOWHERE = -1
+"""What the progress cell holds while no record is being worked on."""
+
+
+class ChildDiedError(Exception):
+    """A child crashed or hung.
+
+    Attributes:
+        ordinal: The record that it was at, or NOWHERE.
+        how: `crashed (signal 11)`, `timed out`, ….
+    """
+
+    def __init__(self, ordinal: int, how: str) -> None:
+        """Keep where and how."""
+        super().__init__(f"{how} at record {ordinal}")
+        self.ordinal = ordinal
+        self.how = how
+
+
+class Child:
+    """One child process and the pipe to it."""
+
+    def __init__(self) -> None:
+        """Start the process; it imports what its first call needs."""
+        self._cell = tempfile.TemporaryFile()  # noqa: SIM115 lives as long as the child
+        self._cell.write(NOWHERE.to_bytes(8, sys.byteorder, signed=True))
+        self._cell.flush()
+        self._map = mmap.mmap(self._cell.fileno(), 8)
+        single = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tokenladder.pipelines.child", str(self._cell.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=[self._cell.fileno()],
+            env={**os.environ, **single, "TOKENIZERS_PARALLELISM": "false"},
+            start_new_session=True,  # Ctrl-C reaches the parent alone, which then closes the pipe
+        )
+        assert self._process.stdout is not None  # noqa: S101 both are pipes
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._process.stdout, selectors.EVENT_READ)
+        self._buffer = b""
+
+    def call(self, target: str, payload: dict[str, Any], stall: float) -> Any:
+        """Run `module:function` on a payload in the child.
+
+        Raises:
+            ChildDiedError: The child crashed, or stayed at one record for `stall` seconds.
+            UserError: The function raised one.
+            OSError: The function raised one.
+            RuntimeError: The function raised anything else; the message holds the child's traceback.
+        """
+        self._map[:8] = NOWHERE.to_bytes(8, sys.byteorder, signed=True)
+        assert self._process.stdin is not None  # noqa: S101 it is a pipe
+        try:
+            self._process.stdin.write(json.dumps({"target": target, "payload": payload}).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            raise self._died() from None
+        reply = json.loads(self._read_line(stall))
+        if "value" in reply:
+            return reply["value"]
+        kinds = {"UserError": UserError, "OSError": OSError}
+        raise kinds.get(reply["kind"], RuntimeError)(reply["message"])
+
+    def _read_line(self, stall: float) -> bytes:
+        assert self._process.stdout is not None  # noqa: S101 it is a pipe
+        seen, since = self._ordinal(), time.monotonic()
+        while b"\n" not in self._buffer:
+            if self._selector.select(timeout=min(1.0, stall)):
+                chunk = os.read(self._process.stdout.fileno(), 1 << 16)
+                if not chunk:
+                    raise self._died()
+                self._buffer += chunk
+            elif self._ordinal() != seen:
+                seen, since = self._ordinal(), time.monotonic()
+            elif seen != NOWHERE and time.monotonic() - since > stall:
+                self.close()
+                raise ChildDiedError(seen, "timed out")
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def _ordinal(self) -> int:
+        return int.from_bytes(self._map[:8], sys.byteorder, signed=True)
+
+    def _died(self) -> ChildDiedError:
+        code = self._process.wait()
+        how = f"crashed (signal {-code})" if code < 0 else f"ended with status {code}"
+        self.close()
+        return ChildDiedError(self._ordinal(), how)
+
+    def close(self) -> None:
+        """End the process, now."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+class Pool:
+    """Idle children of this process, lent to one thread each."""
+
+    def __init__(self) -> None:
+        """Start with none; they come as threads ask."""
+        self._idle: collections.deque[Child] = collections.deque()
+        self._lock = threading.Lock()
+        atexit.register(self.close)
+
+    @contextlib.contextmanager
+    def borrow(self) -> Iterator[Child]:
+        """A child for this thread; it is taken back unless it died."""
+        with self._lock:
+            child = self._idle.pop() if self._idle else None
+        child = child or Child()
+        try:
+            yield child
+        except ChildDiedError:
+            raise
+        except BaseException as error:
+            if isinstance(error, UserError | OSError | RuntimeError):
+                self._give_back(child)
+            else:
+                child.close()
+            raise
+        else:
+            self._give_back(child)
+
+    def _give_back(self, child: Child) -> None:
+        with self._lock:
+            self._idle.append(child)
+
+    def close(self) -> None:
+        """End all idle children."""
+        with self._lock:
+            while self._idle:
+                self._idle.pop().close()
+
+
+POOL = Pool()
+
+
+def call(target: str, payload: dict[str, Any], *, stall: float = STALL_SECONDS) -> Any:
+    """Run `module:function` on a JSON payload in a child process, come what may.
+
+    The payload's `reject` maps ordinals of records to reasons; a record at which a child died twice is added to it.
+
+    Raises:
+        UserError: The function raised one.
+        OSError: The function raised one.
+        RuntimeError: The function raised anything else, or its child died several times outside any record.
+    """
+    reject: dict[str, str] = dict(payload.get("reject", {}))
+    deaths: collections.Counter[int] = collections.Counter()
+    while True:
+        try:
+            with POOL.borrow() as child:
+                return child.call(target, {**payload, "reject": reject}, stall)
+        except ChildDiedError as death:
+            deaths[death.ordinal] += 1
+            if death.ordinal == NOWHERE and deaths[NOWHERE] >= ATTEMPTS:
+                raise RuntimeError(f"{target}: its process {death.how} {ATTEMPTS} times, last with {payload}") from death
+            if death.ordinal != NOWHERE and deaths[death.ordinal] == 2:  # noqa: PLR2004 once may be bad luck
+                reject[str(death.ordinal)] = f"extraction {death.how}"
+            elif deaths[death.ordinal] > ATTEMPTS:
+                raise RuntimeError(f"{target}: its process {death.how} at a record that was already rejected") from death

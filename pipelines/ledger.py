@@ -1,0 +1,129 @@
+"""Ledger: for every record that was read, the one bin that it is in and why."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from . import keys, store
+from .parts import Part, Store
+from .schema import CANDIDATE, DROPPED, DUPLICATE, DUPLICATED, EXCLUDED, HELD_OUT, KEPT, LEDGER, OVER_BUDGET
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def write_ledger(payload: dict[str, Any], **_: Any) -> None:
+    """Write one part's ledger, its counts, and then the file that says that they are whole.
+
+    Args:
+        payload: `store`, `part`, `ordinal`, `choices` and `places` (folders), `held_out` (folder of the places of the
+            held-out set, or None), `rules` (texts), `rungs` (names), `ends` (for each rung, tokens of each stratum),
+            `ledger` and `marker` (paths of what is written), `identity`.
+    """
+    place, part = Store(payload["store"]), Part(**payload["part"])
+    name = f"{payload['ordinal']:07d}.parquet"
+    columns = ["document", "name", "record", "bytes", "outcome", "reason"]
+    documents = store.read_table(place.documents(part.id), columns).combine_chunks()
+    choice = store.read_table(store.join(payload["choices"], name)).combine_chunks()
+    codes = choice.column("code").to_numpy()
+    tokens, rung = _placed(payload, name, part.rows)
+    outcome, reason = _outcomes(payload, documents, choice, codes, rung, _rows(payload["held_out"], name))
+    survivors = choice.column("survivor").combine_chunks()
+    told = (codes == DUPLICATED) | (codes == EXCLUDED)
+    rungs = pa.array([*payload["rungs"], None], pa.string())
+    table = pa.table(
+        [
+            hexadecimal(documents.column("document")),
+            pa.repeat(pa.scalar(part.source), part.rows),
+            documents.column("name"),
+            documents.column("record"),
+            documents.column("bytes"),
+            outcome,
+            reason,
+            pc.if_else(pa.array(told), hexadecimal(survivors), pa.scalar(None, pa.string())),
+            pa.array(tokens, mask=tokens == 0),
+            rungs.take(pa.array(rung)),
+        ],
+        schema=LEDGER,
+    )
+    data = store.parquet_bytes(table)
+    store.remove(payload["marker"])
+    store.write_bytes(payload["ledger"], data)
+    counts = table.group_by(["outcome", "reason"], use_threads=False)
+    counted = counts.aggregate([("bytes", "count"), ("bytes", "sum"), ("tokens", "sum")])
+    counted = counted.rename_columns(["outcome", "reason", "records", "bytes", "tokens"])
+    counted = counted.sort_by([("outcome", "ascending"), ("reason", "ascending")])
+    store.write_json(
+        payload["marker"],
+        {
+            "identity": payload["identity"],
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "source": part.source,
+            "rows": part.rows,
+            "counts": counted.to_pylist(),
+        },
+    )
+
+
+def _rows(folder: str | None, name: str) -> NDArray[np.int64]:
+    if folder is None or not store.exists(store.join(folder, name)):
+        return np.zeros(0, np.int64)
+    return store.read_table(store.join(folder, name), ["row"]).column(0).to_numpy()  # type: ignore[no-any-return]
+
+
+def _placed(payload: dict[str, Any], name: str, rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Tokens of each row that stands in the stream, else 0; and the number of its first rung, else that of none."""
+    tokens = np.zeros(rows, np.int64)
+    rung = np.full(rows, len(payload["rungs"]), np.int64)
+    path = store.join(payload["places"], name)
+    if store.exists(path):
+        places = store.read_table(path)
+        ends = np.array(payload["ends"], np.int64)  # (rungs, strata)
+        starts_before = places.column("offset").to_numpy()[None, :] < ends[:, places.column("stratum").to_numpy()]
+        at = places.column("row").to_numpy()
+        inside = starts_before.any(axis=0)
+        tokens[at[inside]] = places.column("tokens").to_numpy()[inside]
+        rung[at[inside]] = starts_before.argmax(axis=0)[inside]
+    return tokens, rung
+
+
+def _outcomes(  # noqa: PLR0913, PLR0917 each is a column
+    payload: dict[str, Any],
+    documents: pa.Table,
+    choice: pa.Table,
+    codes: NDArray[np.int16],
+    rung: NDArray[np.int64],
+    held: NDArray[np.int64],
+) -> tuple[pa.Array, pa.Array]:
+    bins = np.full(len(codes), 4, np.int64)
+    bins[codes > 0] = 1
+    bins[codes == DUPLICATED] = 2
+    bins[codes == EXCLUDED] = 3
+    bins[(codes == CANDIDATE) & (rung < len(payload["rungs"]))] = 0
+    outcome = pa.array([KEPT, DROPPED, DUPLICATE, HELD_OUT, OVER_BUDGET]).take(pa.array(bins))
+    outcome = pc.coalesce(documents.column("outcome").combine_chunks(), outcome)
+    texts = [None, *payload["rules"], "held out", "near duplicate of a held-out document"]
+    why = np.maximum(codes, 0).astype(np.int64)
+    why[codes == EXCLUDED] = len(texts) - 1
+    why[held] = len(texts) - 2
+    reason = pa.array(texts, pa.string()).take(pa.array(why))
+    label = choice.column("label").combine_chunks()
+    scores = pc.if_else(pc.is_valid(label), pc.replace_substring_regex(reason, " is pass$", ": "), None)
+    reason = pc.coalesce(pc.binary_join_element_wise(scores, label, ""), reason)
+    return outcome, pc.coalesce(documents.column("reason").combine_chunks(), reason)
+
+
+def hexadecimal(ids: pa.Array) -> pa.Array:
+    """Ids as 32 hex digits each; null stays null."""
+    if isinstance(ids, pa.ChunkedArray):
+        ids = ids.combine_chunks()
+    raw = keys.id_array(ids)
+    digits = np.frombuffer(np.ascontiguousarray(raw).tobytes().hex().encode(), np.uint8)
+    offsets = np.arange(len(raw) + 1, dtype=np.int32) * 32
+    texts = pa.StringArray.from_buffers(len(raw), pa.py_buffer(offsets), pa.py_buffer(digits))
+    return pc.if_else(pc.is_valid(ids), texts, pa.scalar(None, pa.string()))

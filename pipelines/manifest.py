@@ -1,0 +1,205 @@
+"""The manifest: what a build made, with hashes. It depends on the study and its input alone, never on a machine."""
+
+from __future__ import annotations
+
+import collections
+import importlib.metadata
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from . import store
+from .plan import FORMAT
+from .schema import DUPLICATE, KEPT, OUTCOMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..tokenizers.protocol import Tokenizer
+    from .ladders import Ladder
+    from .plan import Plan
+
+LIBRARIES = ("fastwarc", "fasttext-new", "numpy", "pyarrow", "resiliparse", "sentencepiece", "tokenizers")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was written for one recipe.
+
+    Attributes:
+        ladder: Its ladder.
+        shards: Each one's `path`, `documents`, `sequences`, `tokens`, `sha256`, `bytes`.
+        ledgers: Each one's `path`, `sha256`, `source`, `rows`, `counts`.
+    """
+
+    ladder: Ladder
+    shards: list[dict[str, Any]]
+    ledgers: list[dict[str, Any]]
+
+
+def fingerprint(plan: Plan, summaries: dict[str, dict[str, Any]], tokenizer: dict[str, Any]) -> str:
+    """A name for the study and the content of its input; the same for copies of the input elsewhere."""
+    study = plan.study
+    return store.fingerprint(
+        {
+            "format": FORMAT,
+            "settings": asdict(study.settings),
+            "sources": [
+                [source.name, source.source.identity(), [summaries[name]["digest"] for name, _ in source.slices]]
+                for source in plan.sources
+            ],
+            "scores": {name: score.identity() for name, score in study.scores.items()},
+            "tokenizer": tokenizer,
+        }
+    )
+
+
+def assemble(  # noqa: PLR0913, PLR0917 everything that a manifest tells
+    plan: Plan,
+    fingerprint: str,
+    summaries: dict[str, dict[str, Any]],
+    tokenizer: Tokenizer,
+    held_out: Ladder | None,
+    held_out_shards: list[dict[str, Any]],
+    made: dict[str, Made],
+) -> dict[str, Any]:
+    """The manifest as plain values; see DESIGN's table of names in the README."""
+    settings = plan.study.settings
+    length = settings.sequence_length
+    value: dict[str, Any] = {
+        "name": settings.name,
+        "fingerprint": fingerprint,
+        "versions": {"tokenladder": __version__, "format": FORMAT}
+        | {library: importlib.metadata.version(library) for library in LIBRARIES},
+        "seed": settings.seed,
+        "sequence_length": length,
+        "tokenizer": {
+            "identity": tokenizer.identity(),
+            "vocabulary_size": tokenizer.vocabulary_size,
+            "end_of_document": tokenizer.end_of_document,
+            "dtype": tokenizer.dtype.name,
+        },
+        "dedup": asdict(settings.dedup),
+        "counts": _counts(plan, summaries),
+        "held_out": None,
+        "recipes": {name: _recipe(one, length) for name, one in made.items()},
+    }
+    if held_out is not None and settings.held_out is not None:
+        sequences = sum(held_out.rungs.values())
+        value["held_out"] = {
+            "requested_tokens": settings.held_out.tokens,
+            "tokens": sequences * length,
+            "sequences": sequences,
+            "shards": _listed(held_out_shards),
+        }
+    for name, recipe in value["recipes"].items():
+        own = plan.study.recipe(name)
+        recipe["rules"] = [str(rule) for rule in own.keep]
+        for rung, requested in plan.study.rungs.items():
+            recipe["rungs"][list(plan.study.rungs).index(rung)]["requested_tokens"] = requested
+    value["root_hash"] = root_hash(value)
+    return value
+
+
+def root_hash(manifest: dict[str, Any]) -> str:
+    """One hash over all shards, ledgers and counts; equal on every engine.
+
+    Args:
+        manifest: A manifest, with or without its root hash.
+    """
+    held = manifest["held_out"] or {"shards": []}
+    return store.fingerprint(
+        [
+            manifest["counts"],
+            [shard["sha256"] for shard in held["shards"]],
+            {
+                name: [
+                    [shard["sha256"] for shard in recipe["rungs"][-1]["shards"]],
+                    [ledger["sha256"] for ledger in recipe["ledger"]],
+                    recipe["counts"],
+                ]
+                for name, recipe in manifest["recipes"].items()
+            },
+        ]
+    )
+
+
+def _counts(plan: Plan, summaries: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Records, documents and bytes as they were read, by source."""
+    out = {}
+    for source in plan.sources:
+        every = [summaries[name] for name, _ in source.slices]
+        parts = [part for summary in every for part in summary["parts"]]
+        lost: collections.Counter[tuple[str, str]] = collections.Counter()
+        for summary in every:
+            for one in summary["outcomes"]:
+                lost[one["outcome"], one["reason"]] += one["records"]
+        out[source.name] = {
+            "records": sum(part["rows"] for part in parts),
+            "bytes": sum(part["bytes"] for part in parts),
+            "documents": sum(part["documents"] for part in parts),
+            "text_bytes": sum(part["text_bytes"] for part in parts),
+            "without_document": [
+                {"outcome": outcome, "reason": reason, "records": n} for (outcome, reason), n in sorted(lost.items())
+            ],
+        }
+    return out
+
+
+def _listed(shards: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: shard[key] for key in ("path", "documents", "sequences", "tokens", "sha256", "bytes")} for shard in shards]
+
+
+def _recipe(made: Made, length: int) -> dict[str, Any]:
+    ladder = made.ladder
+    rungs = []
+    for n, (name, sequences) in enumerate(ladder.rungs.items()):
+        strata = {}
+        for stratum, count, available in zip(ladder.strata, ladder.counts[n], ladder.available, strict=True):
+            tokens = count * length
+            strata[stratum] = {"tokens": tokens, "sequences": count, "unique_tokens": min(tokens, available)}
+        shards, held = [], 0
+        for shard in made.shards:
+            if held >= sequences:
+                break
+            shards.append(shard)
+            held += shard["sequences"]
+        unique = sum(stratum["unique_tokens"] for stratum in strata.values())
+        rungs.append(
+            {
+                "name": name,
+                "tokens": sequences * length,
+                "sequences": sequences,
+                "unique_tokens": unique,
+                "repeated_tokens": sequences * length - unique,
+                "strata": strata,
+                "shards": _listed(shards),
+            }
+        )
+    return {
+        "strata": {s: {"weight": w, "of": 1 << 32} for s, w in zip(ladder.strata, ladder.weights, strict=True)},
+        "rungs": rungs,
+        "counts": _outcomes(made.ledgers),
+        "ledger": [{key: ledger[key] for key in ("path", "sha256", "rows", "source")} for ledger in made.ledgers],
+    }
+
+
+def _outcomes(ledgers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Records, bytes and tokens in each bin of the ledger, by source, with the reasons inside."""
+    out: dict[str, Any] = {}
+    for ledger in ledgers:
+        source = out.setdefault(
+            ledger["source"],
+            {"records": 0, "bytes": 0, "outcomes": {name: {"records": 0, "bytes": 0, "reasons": {}} for name in OUTCOMES}},
+        )
+        source["records"] += ledger["rows"]
+        for row in ledger["counts"]:
+            one = source["outcomes"][row["outcome"]]
+            source["bytes"] += row["bytes"]
+            one["records"] += row["records"]
+            one["bytes"] += row["bytes"]
+            if row["outcome"] == KEPT:
+                one["tokens"] = one.get("tokens", 0) + row["tokens"]
+            elif row["outcome"] != DUPLICATE and row["reason"] is not None:
+                one["reasons"][row["reason"]] = one["reasons"].get(row["reason"], 0) + row["records"]
+    return out

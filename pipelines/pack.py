@@ -1,0 +1,166 @@
+"""Pack: write one shard, a contiguous range of the stream's sequences, from just the tokens that it needs."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from . import keys, segments, store
+from .parts import Part, Store
+from .schedule import State
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PIECE = np.dtype([("key", "<u8"), ("id", keys.ID), ("start", "<i8"), ("length", "<i8"), ("at", "<i8")])
+"""Tokens [start, start + length) of a document, at place `at` of a stratum's tokens in this shard."""
+
+
+@functools.lru_cache(maxsize=4)
+def _plan(path: str) -> dict[str, Any]:
+    return store.read_json(path)  # type: ignore[no-any-return]
+
+
+def write_shard(payload: dict[str, Any], **_: Any) -> None:
+    """Write a shard, the table of documents that stand in it, and then the file that says that both are whole.
+
+    Args:
+        payload: `store`, `plan` (path), `parts` (path of the list of parts), `folder` (of the ladder), `tokenizer`
+            (fingerprint), `number`, `first` and `count` (sequences), `owed` and `given` (the schedule's state), `shard`,
+            `documents` and `marker` (paths of what is written), `identity` (of the ladder).
+    """
+    plan = _plan(payload["plan"])
+    length = plan["sequence_length"]
+    weights = np.array(plan["weights"], np.int64)
+    given = np.array(payload["given"], np.int64)
+    picks, _ = State(weights, np.array(payload["owed"], np.int64), given).advance(payload["count"])
+    tokens = np.empty((payload["count"], length), plan["dtype"])
+    rows = []
+    for stratum in np.unique(picks):
+        sequences = np.flatnonzero(picks == stratum)
+        pieces = _pieces(payload["folder"], plan, int(stratum), int(given[stratum]) * length, len(sequences) * length)
+        flat = np.empty(len(sequences) * length, plan["dtype"])
+        _fill(payload, pieces, flat)
+        tokens[sequences] = flat.reshape(-1, length)
+        rows.append(_cut(pieces, sequences, length))
+    documents = np.concatenate(rows)
+    documents = documents[np.lexsort((documents["position"], documents["sequence"]))]
+    data = _shard(tokens, [plan["strata"][n] for n in picks], documents, plan["input_ids"])
+    # first the marker goes, so that none stands beside files of another ladder
+    store.remove(payload["marker"])
+    store.write_bytes(payload["shard"], data)
+    table = _documents(documents, payload["first"])
+    store.write_table(payload["documents"], table)
+    store.write_json(
+        payload["marker"],
+        {"identity": payload["identity"], "sha256": hashlib.sha256(data).hexdigest(), "bytes": data.size}
+        | {"sequences": payload["count"], "tokens": payload["count"] * length},
+    )
+
+
+def _pieces(folder: str, plan: dict[str, Any], stratum: int, start: int, length: int) -> NDArray[Any]:
+    """Documents that hold tokens [start, start + length) of a stratum; past its end it begins again."""
+    total = plan["available"][stratum]
+    out, at = [], 0
+    while at < length:
+        begin = (start + at) % total
+        stop = min(begin + length - at, total)
+        for number, group in enumerate(plan["groups"]):
+            if group["stratum"] != stratum or group["base"] >= stop or group["base"] + group["tokens"] <= begin:
+                continue
+            table = store.read_table(store.join(folder, "order", f"{number:05d}.parquet"))
+            offsets, tokens = table.column("offset").to_numpy(), table.column("tokens").to_numpy()
+            inside = np.flatnonzero((offsets < stop) & (offsets + tokens > begin))
+            piece = np.empty(len(inside), PIECE)
+            piece["key"] = table.column("key").to_numpy()[inside]
+            piece["id"] = keys.id_array(table.column("id"))[inside]
+            piece["start"] = np.maximum(begin - offsets[inside], 0)
+            piece["length"] = np.minimum(stop - offsets[inside], tokens[inside]) - piece["start"]
+            piece["at"] = at + offsets[inside] + piece["start"] - begin
+            out.append(piece)
+        at += stop - begin
+    return np.concatenate(out)
+
+
+def _fill(payload: dict[str, Any], pieces: NDArray[Any], out: NDArray[Any]) -> None:
+    """Copy the tokens of all pieces, part by part, so that one part's segments are open at a time."""
+    parts = [Part(**part) for part in _plan(payload["parts"])["parts"]]
+    numbers, rows = keys.ordinals(pieces["key"]), keys.rows(pieces["key"])
+    for ordinal in np.unique(numbers):
+        part = parts[ordinal]
+        reader = segments.Reader(Store(payload["store"]), payload["tokenizer"], part.id, part.rows)
+        for n in np.flatnonzero(numbers == ordinal):
+            piece = pieces[n]
+            start, length, at = int(piece["start"]), int(piece["length"]), int(piece["at"])
+            reader.copy(int(rows[n]), start, start + length, out[at : at + length])
+
+
+STANDS = np.dtype(
+    [("sequence", "<i8"), ("position", "<i4"), ("id", keys.ID), ("offset", "<i8"), ("length", "<i4")]
+)
+
+
+def _cut(pieces: NDArray[Any], sequences: NDArray[np.int64], length: int) -> NDArray[Any]:
+    """Pieces cut at the borders of sequences: which document, from which offset, stands where."""
+    first = pieces["at"] // length
+    last = (pieces["at"] + pieces["length"] - 1) // length
+    times = last - first + 1
+    index = np.repeat(np.arange(len(pieces)), times)
+    sequence = np.repeat(first, times) + np.arange(len(index)) - np.repeat(np.cumsum(times) - times, times)
+    begin = np.maximum(pieces["at"][index], sequence * length)
+    stop = np.minimum((pieces["at"] + pieces["length"])[index], (sequence + 1) * length)
+    out = np.empty(len(index), STANDS)
+    out["sequence"] = sequences[sequence]
+    out["position"] = begin - sequence * length
+    out["id"] = pieces["id"][index]
+    out["offset"] = pieces["start"][index] + begin - pieces["at"][index]
+    out["length"] = stop - begin
+    return out
+
+
+def _shard(tokens: NDArray[Any], strata: list[str], documents: NDArray[Any], kind: str) -> pa.Buffer:
+    """A shard's Parquet bytes.
+
+    Columns: `input_ids`, `stratum`, and `document_starts`: the positions at which a new document begins. Position 0 is
+    among them only where one begins there; before the first one stands the rest of an earlier document.
+    """
+    count, length = tokens.shape
+    flat = np.ascontiguousarray(tokens).reshape(-1)
+    if kind == "binary":
+        width = length * tokens.itemsize
+        ids = pa.Array.from_buffers(pa.binary(width), count, [None, pa.py_buffer(flat)])
+    else:
+        ids = pa.FixedSizeListArray.from_arrays(pa.array(flat), length)
+    starting = documents[documents["offset"] == 0]
+    counts = np.bincount(starting["sequence"], minlength=count)
+    offsets = np.r_[0, np.cumsum(counts)].astype(np.int32)
+    starts = pa.ListArray.from_arrays(pa.array(offsets), pa.array(starting["position"]))
+    table = pa.table({"input_ids": ids, "stratum": pa.array(strata, pa.string()), "document_starts": starts})
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=["stratum"],
+        row_group_size=max(1, (1 << 21) // length),  # some 2 million tokens: what a reader holds at once
+        write_statistics=False,
+    )
+    return sink.getvalue()
+
+
+def _documents(documents: NDArray[Any], first: int) -> pa.Table:
+    return pa.table(
+        {
+            "sequence": documents["sequence"] + first,
+            "position": documents["position"],
+            "document": keys.id_column(documents["id"]),
+            "offset": documents["offset"],
+            "length": documents["length"],
+        }
+    )

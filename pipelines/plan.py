@@ -1,0 +1,216 @@
+"""Plan: what a build will do, worked out before any work starts. `plan` prints the value that `build` executes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..filters.minhash import MinHash
+from ..tokenizers.loading import load_bytes
+from ..tokenizers.sections import SentencePieceSection
+from . import store
+from .ladder import held_out_seed
+from .parts import Store, missing
+from .study import short
+from .study_file import COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..filters.family import Family
+    from .formats import Slice, Source
+    from .study import Rule, Study
+
+FORMAT = 1
+"""Version of everything that the stages after scoring write; raised when their output changes."""
+
+
+@dataclass(frozen=True)
+class SourcePlan:
+    """One source, cut into slices.
+
+    Attributes:
+        name: Its name in the study.
+        source: Its settings.
+        slices: Fingerprint of each slice (READ/SLICE) and the slice, in order.
+    """
+
+    name: str
+    source: Source
+    slices: tuple[tuple[str, Slice], ...]
+
+    @property
+    def bytes(self) -> int:
+        """Raw bytes."""
+        return sum(piece.bytes for _, piece in self.slices)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build will do.
+
+    Attributes:
+        study: The study.
+        out: Folder of the result.
+        store: The store of stage outputs.
+        sources: In the study's order.
+        scores: Type and parameters of each score by fingerprint, signatures included.
+        score_of: Fingerprint of each score by its name in the study.
+        signature: Fingerprint of the signatures.
+        tokenizer_model: The tokenizer's file, empty where there is none (yet).
+    """
+
+    study: Study
+    out: str
+    store: Store
+    sources: tuple[SourcePlan, ...]
+    scores: dict[str, dict[str, Any]]
+    score_of: dict[str, str]
+    signature: str
+    tokenizer_model: bytes
+
+    def rules(self, rules: Sequence[Rule]) -> list[dict[str, Any]]:
+        """Rules as plain values, with the places of their columns in the store."""
+        return [
+            {
+                "label": self._where(rule.score, "LABEL"),
+                "value": self._where(rule.score, "VALUE"),
+                "labels": [rule.is_] if rule.is_ is not None else list(rule.in_) if rule.in_ is not None else None,
+                "min": rule.min,
+                "max": rule.max,
+                "top": rule.top,
+                "by": rule.by,
+                "sources": list(rule.sources) if rule.sources is not None else None,
+                "text": str(rule),
+            }
+            for rule in rules
+        ]
+
+    def strata(self) -> list[list[str] | None]:
+        """Places of the columns that make a stratum."""
+        return [self._where(name, "LABEL") for name in self.study.settings.strata]
+
+    def _where(self, address: str, role: str) -> list[str] | None:
+        if address in COLUMNS:
+            return [address]
+        name, _, column = address.partition(".")
+        column = column or getattr(self.study.scores[name], role)
+        return [self.score_of[name], column] if column else None
+
+    @property
+    def draw_seed(self) -> int:
+        """Seed of the order in which clusters are held out."""
+        return held_out_seed(self.study.settings.seed)
+
+    def describe(self) -> dict[str, Any]:
+        """The plan as plain values: what there is, and what of it is still to do."""
+        settings = self.study.settings
+        slices = [name for source in self.sources for name, _ in source.slices]
+        to_read = set(missing(self.store.path("slices"), slices, ".json"))
+        return {
+            "study": settings.name,
+            "out": self.out,
+            "store": self.store.root,
+            "sources": {
+                source.name: {
+                    "format": source.source.format,
+                    "files": len({file.path for _, piece in source.slices for file in piece.files}),
+                    "bytes": source.bytes,
+                    "slices": len(source.slices),
+                    "to_read": sum(name in to_read for name, _ in source.slices),
+                }
+                for source in self.sources
+            },
+            "scores": {name: self.scores[fingerprint] for name, fingerprint in self.score_of.items()},
+            "dedup": dataclasses.asdict(settings.dedup),
+            "tokenizer": dataclasses.asdict(self.study.tokenizer),
+            "held_out": short(settings.held_out.tokens) if settings.held_out else None,
+            "recipes": {
+                name: {
+                    "weights": self.study.recipe(name).weights,
+                    "rules": [str(rule) for rule in self.study.recipe(name).keep],
+                    "rungs": {rung: {"requested": n, "tokens": whole(n, settings.sequence_length) * settings.sequence_length}
+                              for rung, n in self.study.rungs.items()},
+                }
+                for name in settings.recipes
+            },
+        }
+
+
+def whole(tokens: int, length: int) -> int:
+    """The number of whole sequences nearest to a budget, half up, at least one.
+
+    >>> whole(1_000_000, 512), whole(768, 512)
+    (1953, 2)
+    """
+    return max(1, (2 * tokens + length) // (2 * length))
+
+
+def make_plan(study: Study, out: str, store_root: str | None = None) -> Plan:
+    """List the inputs, fingerprint everything, and check what can be checked before work starts.
+
+    Args:
+        study: The study.
+        out: Folder of the result.
+        store_root: Folder of stage outputs; inside `out` by default.
+
+    Raises:
+        UserError: An input is missing, or the tokenizer cannot be used; all such mistakes at once.
+    """
+    out = store.absolute(out)
+    mistakes: list[str] = []
+    sources = []
+    for name, source in study.sources.items():
+        try:
+            files = source.list_files()
+            pieces = source.slices(files, source.root(files))
+        except (store.UserError, FileNotFoundError) as error:
+            mistakes.append(f"sources.{name}.path: {error}")
+            continue
+        read = store.fingerprint(source.identity())
+        named = [(f"{read}/{store.fingerprint(json.loads(piece.to_json()))}", piece) for piece in pieces]
+        sources.append(SourcePlan(name, source, tuple(named)))
+    model = _model(study, mistakes)
+    if mistakes:
+        raise store.UserError("This study cannot be built:\n" + "\n".join(f"  {line}" for line in mistakes))
+    dedup = study.settings.dedup
+    signature = MinHash(ngram=dedup.ngram, bands=dedup.bands, rows=dedup.rows)
+    score_of = {name: _fingerprint(family) for name, family in study.scores.items()}
+    families: list[Family] = [*study.scores.values(), signature]
+    return Plan(
+        study=study,
+        out=out,
+        store=Store(store.absolute(store_root) if store_root else store.join(out, ".store")),
+        sources=tuple(sources),
+        scores={_fingerprint(family): _spec(family) for family in families},
+        score_of=score_of,
+        signature=_fingerprint(signature),
+        tokenizer_model=model,
+    )
+
+
+def _fingerprint(family: Family) -> str:
+    return store.fingerprint(family.identity())
+
+
+def _spec(family: Family) -> dict[str, Any]:
+    return {"type": family.type, "parameters": dataclasses.asdict(family)}  # type: ignore[call-overload] # a dataclass
+
+
+def _model(study: Study, mistakes: list[str]) -> bytes:
+    section = study.tokenizer
+    if isinstance(section, SentencePieceSection) and section.train is not None:
+        return b""
+    try:
+        path = getattr(section, "path", None)
+        model = store.read_bytes(path) if path else b""
+        load_bytes(section, model)
+    except FileNotFoundError:
+        mistakes.append(f"tokenizer.path: {path}: there is no such file")
+    except (OSError, ValueError) as error:
+        mistakes.append(f"tokenizer: {error}")
+    else:
+        return model
+    return b""

@@ -1,0 +1,102 @@
+"""Progress of a build for people: counts, rates and time left; a live line on a terminal, plain lines elsewhere.
+
+What is counted is finished files in the store, so it is the same on every engine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+TERMINAL_SECONDS = 0.5
+PLAIN_SECONDS = 15.0
+
+
+class Reporter:
+    """Says what a build does.
+
+    Attributes:
+        console: Where to; standard error, so that standard output stays for results.
+        quiet: Say nothing.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        """Look at where standard error goes."""
+        self.console = Console(stderr=True, highlight=False)
+        self.quiet = quiet
+
+    def say(self, line: str) -> None:
+        """One line."""
+        if not self.quiet:
+            self.console.print(line, markup=False)
+
+    @contextlib.contextmanager
+    def stage(self, label: str, total: int, done: Callable[[], int], megabytes: float = 0.0) -> Iterator[None]:
+        """Report on a stage while its body runs.
+
+        Args:
+            label: What is done, such as `read and score`.
+            total: Units of work that are missing.
+            done: Gives how many of them are finished by now.
+            megabytes: What they amount to, for a rate.
+        """
+        if self.quiet or total == 0:
+            yield
+            return
+        start = time.monotonic()
+        stop = threading.Event()
+        if self.console.is_terminal:
+            columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn())
+            live = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console, transient=True)
+            with live:
+                task = live.add_task(label, total=total)
+                watch = threading.Thread(
+                    target=_watch,
+                    args=(stop, TERMINAL_SECONDS, lambda: live.update(task, completed=_count(done))),
+                )
+                watch.start()
+                try:
+                    yield
+                finally:
+                    stop.set()
+                    watch.join()
+        else:
+            self.say(f"{label}: {total} to do")
+            line = lambda: self.say(_line(label, _count(done), total, megabytes, time.monotonic() - start))  # noqa: E731
+            watch = threading.Thread(target=_watch, args=(stop, PLAIN_SECONDS, line))
+            watch.start()
+            try:
+                yield
+            finally:
+                stop.set()
+                watch.join()
+        self.say(_line(label, total, total, megabytes, time.monotonic() - start))
+
+
+def _count(done: Callable[[], int]) -> int:
+    try:
+        return done()
+    except OSError:  # the count is for people: a listing that fails must not end the build
+        return 0
+
+
+def _watch(stop: threading.Event, seconds: float, tell: Callable[[], None]) -> None:
+    while not stop.wait(seconds):
+        tell()
+
+
+def _line(label: str, done: int, total: int, megabytes: float, seconds: float) -> str:
+    line = f"{label}: {done} of {total}, {seconds:.1f} s"
+    if megabytes and seconds and done:
+        line += f", {megabytes * done / total / seconds:.1f} MB/s"
+    if 0 < done < total:
+        line += f", about {seconds * (total - done) / done:.0f} s left"
+    return line

@@ -1,0 +1,116 @@
+"""The schedule: which stratum gives the next sequence, so that every prefix of the stream holds the mixture.
+
+This is the chairman assignment problem (R. Tijdeman, "The chairman assignment problem", Discrete Mathematics 32, 1980).
+With k strata his rule keeps each one's count within 1 - 1/(2k - 2) of its weight times the length of any prefix. Here
+it runs in integers alone, weights being whole numbers over 2**32, so that every machine picks alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numba
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+ONE = 1 << 32
+"""The sum of all weights."""
+
+
+def integer_weights(weights: Sequence[float | Fraction]) -> NDArray[np.int64]:
+    """Weights as whole numbers that sum to 2**32, by largest remainder; ties go to the first.
+
+    Args:
+        weights: Shares, not negative, not all zero; they need not sum to 1.
+
+    Raises:
+        ValueError: A weight is negative or all are zero.
+
+    >>> integer_weights([0.75, 0.25]) / ONE
+    array([0.75, 0.25])
+    """
+    exact = [Fraction(weight) for weight in weights]
+    total = sum(exact)
+    if total <= 0 or min(exact) < 0:
+        raise ValueError(f"{[float(w) for w in weights]} are not shares: none may be negative, one must be positive.")
+    scaled = [weight * ONE / total for weight in exact]
+    whole = [int(weight) for weight in scaled]
+    order = sorted(range(len(exact)), key=lambda n: (whole[n] - scaled[n], n))
+    for n in order[: ONE - sum(whole)]:
+        whole[n] += 1
+    return np.array(whole, np.int64)
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a schedule stands after some sequences.
+
+    Attributes:
+        weights: int64 of shape (k,), summing to 2**32.
+        owed: int64 of shape (k,): weight times length minus sequences given, in units of 2**-32 sequences.
+        given: int64 of shape (k,): sequences of each stratum so far.
+    """
+
+    weights: NDArray[np.int64]
+    owed: NDArray[np.int64]
+    given: NDArray[np.int64]
+
+    @classmethod
+    def start(cls, weights: NDArray[np.int64]) -> State:
+        """The state before the first sequence."""
+        return cls(weights, np.zeros_like(weights), np.zeros_like(weights))
+
+    def advance(self, count: int) -> tuple[NDArray[np.uint16], State]:
+        """The strata of the next `count` sequences (uint16), and the state after them.
+
+        >>> State.start(integer_weights([0.5, 0.25, 0.25])).advance(4)[0]
+        array([0, 1, 2, 0], dtype=uint16)
+        """
+        picks = np.empty(count, np.uint16)
+        owed, given = self.owed.copy(), self.given.copy()
+        _advance(self.weights, owed, given, picks)
+        return picks, State(self.weights, owed, given)
+
+
+def prefix_counts(weights: NDArray[np.int64], lengths: Sequence[int]) -> list[NDArray[np.int64]]:
+    """Sequences of each stratum in the prefixes of the given, ascending lengths."""
+    state = State.start(weights)
+    out, done = [], 0
+    for length in lengths:
+        while done < length:  # a million at a time bounds memory at 2 MB
+            step = min(length - done, 1_000_000)
+            state = state.advance(step)[1]
+            done += step
+        out.append(state.given)
+    return out
+
+
+@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator] # numba has no types
+def _advance(weights, owed, given, picks):  # type: ignore[no-untyped-def] # compiled from its arguments
+    k = len(weights)
+    if k == 1:
+        picks[:] = 0
+        given[0] += len(picks)
+        return
+    scale = 2 * k - 2
+    full = (scale - 1) << 32  # the bound 1 - 1/(2k-2), in units of 2**-32 / scale
+    for n in range(len(picks)):
+        best, best_deadline = -1, np.int64(0)
+        for i in range(k):
+            owed[i] += weights[i]
+            if weights[i] == 0 or owed[i] * scale < (1 << 32):
+                continue  # not eligible: giving it a sequence now would overshoot
+            room = full - owed[i] * scale
+            step = weights[i] * scale
+            deadline = -((-room) // step)  # the step at which it would fall behind the bound
+            if best < 0 or deadline < best_deadline:
+                best, best_deadline = i, deadline
+        picks[n] = best
+        owed[best] -= 1 << 32
+        given[best] += 1

@@ -1,0 +1,34 @@
+"""Score: one family's columns for one part that was read before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .. import filters
+from . import store
+from .parts import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def score_part(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _: None) -> None:
+    """Compute one score for one part and write its file.
+
+    Args:
+        payload: `store` (root), `part` (id), `fingerprint`, `type` and `parameters` of the score.
+        at: Not called: a score that dies on a text stops the build, with the part's name.
+    """
+    del at
+    place = Store(payload["store"])
+    family = filters.family(payload["type"])(**payload["parameters"])
+    with store.open_input(place.documents(payload["part"])) as file:
+        parquet = pq.ParquetFile(file)
+        groups = (
+            parquet.read_row_group(n, use_threads=False).combine_chunks() for n in range(parquet.num_row_groups)
+        )
+        batches = [family.score(batch) for group in groups for batch in group.to_batches()]
+    store.write_table(place.score(payload["fingerprint"], payload["part"]), pa.Table.from_batches(batches))

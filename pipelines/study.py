@@ -1,0 +1,207 @@
+"""The study: what the one file that a user writes says, as frozen dataclasses. `study_file` reads and checks it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+if TYPE_CHECKING:
+    from ..filters.family import Family
+    from .formats import Source
+
+_UNITS = {"": 0, "K": 3, "M": 6, "B": 9, "G": 9, "T": 12}
+_COUNT = re.compile(r"^\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([KMBGT]?)\s*$", re.IGNORECASE)
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+_CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def parse_count(value: object) -> object:
+    """A number of tokens as users write it: 100000, "100K", "1.5B", "3T".
+
+    Raises:
+        ValueError: It is not a positive whole number.
+
+    >>> parse_count("1.5B")
+    1500000000
+    """
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError('not a count. Write a whole number or "100M", "1.5B", "3T"')  # noqa: TRY004 pydantic shows it
+    match = _COUNT.match(str(value))
+    try:
+        number = Decimal(match[1].replace("_", "")).scaleb(_UNITS[match[2].upper()]) if match else Decimal("NaN")
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if number.is_nan() or number != number.to_integral_value() or number <= 0:
+        raise ValueError('not a positive whole number of tokens. Write "100M", "1.5B" or 250000')
+    return int(number)
+
+
+Count = Annotated[int, BeforeValidator(parse_count)]
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Rule:
+    """One line of a `keep` list; a document stays when everything that the line says holds.
+
+    Attributes:
+        score: A score of the study (`language`), one of its columns (`gopher.words`), or a column that every
+            document has: `kind`, `file_type`, `licence`, `bytes`, `source`.
+        is_: The label it must be (written `is`).
+        in_: Labels it may be (written `in`).
+        min: Least value, inclusive.
+        max: Greatest value, inclusive.
+        top: Share in (0, 1] with the greatest values among documents that passed the rules before; exact, ties go to
+            the lower priority.
+        by: What `top` is a share of: documents, or tokens (this counts the tokens of the whole pool).
+        sources: Sources that the rule speaks about; documents of others pass.
+    """
+
+    score: str
+    is_: Annotated[str | None, Field(alias="is")] = None
+    in_: Annotated[tuple[str, ...] | None, Field(alias="in")] = None
+    min: float | None = None
+    max: float | None = None
+    top: Annotated[float | None, Field(gt=0, le=1)] = None
+    by: Literal["documents", "tokens"] = "documents"
+    sources: tuple[str, ...] | None = None
+
+    def __str__(self) -> str:
+        """The rule in words, as the ledger gives it for a reason."""
+        parts = []
+        if self.is_ is not None:
+            parts.append(f"is {self.is_}")
+        if self.in_ is not None:
+            parts.append(f"in {', '.join(self.in_)}")
+        if self.min is not None:
+            parts.append(f"min {self.min:g}")
+        if self.max is not None:
+            parts.append(f"max {self.max:g}")
+        if self.top is not None:
+            parts.append(f"top {self.top:g} by {self.by}")
+        return f"{self.score} {' and '.join(parts)}"
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Recipe:
+    """Which documents are in, and in which shares.
+
+    Attributes:
+        base: A recipe whose rules come first and whose other settings hold where this one is silent.
+        weights: Share of each source or stratum in every prefix of the stream; by default as the kept text has it.
+        keep: Rules, in order.
+        repeat: At most so many passes over a stratum that runs short.
+        dedup: Whether near duplicates of a survivor are left out.
+    """
+
+    base: str | None = None
+    weights: dict[str, float] | None = None
+    keep: tuple[Rule, ...] = ()
+    repeat: Annotated[int | None, Field(ge=1)] = None
+    dedup: bool | None = None
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class HeldOut:
+    """The held-out set: whole clusters, drawn by hash, the same for all recipes.
+
+    Attributes:
+        tokens: Its size.
+        keep: Rules for the documents that stand in it.
+    """
+
+    tokens: Count
+    keep: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Dedup:
+    """Near duplicates: MinHash bands give candidates, estimated Jaccard similarity decides.
+
+    Attributes:
+        ngram: Words in a shingle.
+        bands: Bands of the signature; two documents that agree on a whole band are compared.
+        rows: Values in a band.
+        threshold: Least estimated Jaccard similarity to the cluster's leader.
+        on_wipe_out: The build stops if a source loses more than this share of its documents to duplicates.
+    """
+
+    ngram: Annotated[int, Field(ge=1, le=32)] = 5
+    bands: Annotated[int, Field(ge=1, le=256)] = 14
+    rows: Annotated[int, Field(ge=1, le=64)] = 8
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.7
+    on_wipe_out: Annotated[float, Field(gt=0, le=1)] = 0.9
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Settings:
+    """What a study says beside its sources, scores and tokenizer."""
+
+    name: Annotated[str, Field(pattern=_NAME.pattern)]
+    budgets: Annotated[tuple[Count, ...], Field(min_length=1)]
+    recipes: Annotated[dict[str, Recipe], Field(min_length=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    sequence_length: Annotated[int, Field(ge=8, le=2**20)] = 2048
+    strata: Annotated[tuple[str, ...], Field(min_length=1)] = ("source",)
+    held_out: HeldOut | None = None
+    dedup: Dedup = dataclasses.field(default_factory=Dedup)
+    shard_tokens: Count = 16_000_000
+    max_rejected: Annotated[float, Field(ge=0, le=1)] = 0.01
+
+    SECTIONS: ClassVar[tuple[str, ...]] = ("sources", "scores", "tokenizer")
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """A study as loaded and checked.
+
+    Attributes:
+        settings: Everything but the three sections below.
+        sources: By name, in the file's order.
+        scores: By name, in the file's order.
+        tokenizer: The section's dataclass, from `tokenladder.tokenizers`.
+        folder: Where relative paths start.
+        text: The file as written.
+    """
+
+    settings: Settings
+    sources: dict[str, Source]
+    scores: dict[str, Family]
+    tokenizer: Any
+    folder: str
+    text: str
+
+    def recipe(self, name: str) -> Recipe:
+        """A recipe with its base's rules and settings filled in."""
+        recipe = self.settings.recipes[name]
+        if recipe.base is None:
+            return recipe
+        base = self.recipe(recipe.base)
+        return Recipe(
+            base=None,
+            weights=base.weights if recipe.weights is None else recipe.weights,
+            keep=base.keep + recipe.keep,
+            repeat=base.repeat if recipe.repeat is None else recipe.repeat,
+            dedup=base.dedup if recipe.dedup is None else recipe.dedup,
+        )
+
+    @property
+    def rungs(self) -> dict[str, int]:
+        """Requested tokens of each rung, by the rung's name, smallest first."""
+        return {short(budget): budget for budget in self.settings.budgets}
+
+
+def short(count: int) -> str:
+    """A count as people write it; always exact.
+
+    >>> short(1_500_000_000), short(250_000), short(1234)
+    ('1.5B', '250K', '1234')
+    """
+    for unit, power in (("T", 12), ("B", 9), ("M", 6), ("K", 3)):
+        if count >= 10**power and (count * 1000) % 10**power == 0:
+            return f"{Decimal(count).scaleb(-power).normalize():f}{unit}"
+    return str(count)

@@ -1,0 +1,84 @@
+"""Tables for the terminal: the plan, the funnel from records read to tokens kept, the rungs, the checks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from .schema import OUTCOMES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .verify import Check
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for n, column in enumerate(columns):
+        table.add_column(column, justify="right" if n else "left", overflow="fold")
+    return table
+
+
+def show_plan(plan: dict[str, Any]) -> None:
+    """What a build would do."""
+    console = Console(highlight=False)
+    sources = _table(f"{plan['study']}: sources", "source", "format", "files", "MB", "slices", "still to read")
+    for name, one in plan["sources"].items():
+        numbers = (f"{one['files']:,}", f"{one['bytes'] / 1e6:,.1f}", f"{one['slices']:,}", f"{one['to_read']:,}")
+        sources.add_row(name, one["format"], *numbers)
+    rungs = _table("rungs", "recipe", "rung", "requested", "exact", "rules")
+    for name, recipe in plan["recipes"].items():
+        for rung, size in recipe["rungs"].items():
+            rungs.add_row(name, rung, f"{size['requested']:,}", f"{size['tokens']:,}", str(len(recipe["rules"])))
+    for table in (sources, rungs):
+        console.print(table)
+        console.print()
+    scores = ", ".join(f"{name} ({one['type']})" for name, one in plan["scores"].items())
+    console.print(f"scores: {scores or 'none'}\nresult: {plan['out']}\nstore: {plan['store']}", markup=False)
+
+
+def show_manifest(manifest: dict[str, Any]) -> None:
+    """The funnel of each recipe, and its rungs."""
+    console = Console(highlight=False)
+    counts = _table("read", "source", "records", "documents", "MB read", "MB of text")
+    for name, one in manifest["counts"].items():
+        sizes = (f"{one['bytes'] / 1e6:,.1f}", f"{one['text_bytes'] / 1e6:,.1f}")
+        counts.add_row(name, f"{one['records']:,}", f"{one['documents']:,}", *sizes)
+    console.print()
+    console.print(counts)
+    for name, recipe in manifest["recipes"].items():
+        funnel = _table(f"{name}: where every record went", "", *recipe["counts"])
+        for outcome in OUTCOMES:
+            cells = [source["outcomes"][outcome] for source in recipe["counts"].values()]
+            funnel.add_row(outcome.replace("_", " "), *(f"{cell['records']:,}" for cell in cells))
+            reasons = sorted({reason for cell in cells for reason in cell["reasons"]})
+            for reason in reasons:
+                numbers = [cell["reasons"].get(reason, 0) for cell in cells]
+                funnel.add_row(f"  {reason}", *(f"{n:,}" if n else "" for n in numbers), style="dim")
+        rungs = _table(f"{name}: rungs", "rung", "tokens", "sequences", "repeated", "shards", *recipe["strata"])
+        for rung in recipe["rungs"]:
+            numbers = (rung["tokens"], rung["sequences"], rung["repeated_tokens"], len(rung["shards"]))
+            strata = (f"{stratum['tokens']:,}" for stratum in rung["strata"].values())
+            rungs.add_row(rung["name"], *(f"{n:,}" for n in numbers), *strata)
+        for table in (funnel, rungs):
+            console.print()
+            console.print(table)
+    held = manifest["held_out"]
+    if held:
+        console.print(f"\nheld out: {held['tokens']:,} tokens in {held['sequences']:,} sequences")
+    console.print(f"root hash: {manifest['root_hash']}")
+
+
+def show_checks(checks: Sequence[Check]) -> None:
+    """What was verified."""
+    console = Console(highlight=False)
+    table = _table("verify", "", "promise", "what was found")
+    for check in checks:
+        mark = "[green]holds[/]" if check.holds else "[red]BROKEN[/]"
+        table.add_row(mark, check.promise, check.found)
+    for column in table.columns[1:]:
+        column.justify = "left"
+    console.print(table)
