@@ -5,9 +5,12 @@ from __future__ import annotations
 import bz2
 import datetime as dt
 import gzip
+import itertools
 import json
 import lzma
+import os
 from collections import Counter
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +18,7 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tokenladder.pipelines.formats import FORMATS, Input, ReadError, Slice, Source, documents
 from tokenladder.pipelines.formats import source as source_module
 from tokenladder.pipelines.formats import streams as streams_module
@@ -132,7 +136,7 @@ def test_jsonl_round_trip_in_any_pieces(tmp_path_factory, texts, data):
     source = Source("jsonl", str(path))
     whole = Input("a.jsonl", str(path), len(content), 0)
     cuts = sorted({0, len(content), *data.draw(st.lists(st.integers(0, len(content)), max_size=5))})
-    pieces = [Slice((whole,), start, stop) for start, stop in zip(cuts, cuts[1:], strict=False)]
+    pieces = [Slice((whole,), start, stop) for start, stop in itertools.pairwise(cuts)]
     rows = [row for piece in pieces for batch in documents(source, piece) for row in batch.to_pylist()]
     assert [row["text"] for row in rows] == texts
     assert [row["name"] for row in rows] == [str(n) for n in range(len(texts))]
@@ -223,10 +227,7 @@ def test_html_files(tmp_path):
 
 
 def test_names_that_are_not_utf8(tmp_path):
-    import os
-
-    with open(os.fsencode(tmp_path) + b"/caf\xe9.html", "wb") as file:
-        file.write(b"<p>Hello</p>")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.html")).write_bytes(b"<p>Hello</p>")
     source = Source("html", str(tmp_path))
     (piece,) = slices(source)
     (batch,) = documents(source, Slice.from_json(piece.to_json()))
@@ -268,7 +269,7 @@ def test_a_lost_connection_stops_the_run(tmp_path, monkeypatch):
         def __init__(self, inner):
             self.inner = inner
 
-        def read(self, size=None):
+        def read(self, *_size):
             raise OSError(5, "connection lost")
 
         def __getattr__(self, name):

@@ -13,6 +13,7 @@ from fastwarc.stream_io import BrotliWriter, GzipWriter
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tokenladder.pipelines.formats import ReadError, Source, documents, records
 from tokenladder.pipelines.formats import streams as streams_module
 
@@ -142,14 +143,16 @@ def test_no_damage_raises(tmp_path_factory, data):
         (record(1, kind="metadata"), "dropped", "warc metadata"),
         (record(1, b"%PDF-1.4", headers={"Content-Type": "application/pdf"}), "dropped", "not html"),
         (record(1, warc="WARC-Identified-Payload-Type: image/png\r\n"), "dropped", "not html"),
-        (record(1, b"\x89PNG\r\n\x1a\n\0\0", headers={"Content-Type": "application/octet-stream"}), "dropped", "not html"),
+        (record(1, b"\x89PNG\r\n\x1a\n\0\0", headers={"Content-Type": "application/octet-stream"}), "dropped",
+         "not html"),
         (record(1, b" \n ", headers={"Content-Type": "text/plain"}), "dropped", "empty text"),
         (record(1, b"<html><body></body></html>"), "dropped", "empty text"),
         (record(1, http="no status line"), "rejected", "corrupt HTTP headers"),
         (record(1, headers={"Content-Encoding": "rot13"}), "rejected", "unknown content encoding rot13"),
         (record(1, gzip.compress(page("x"))[:-9], headers={"Content-Encoding": "gzip"}), "rejected",
          "truncated gzip content"),
-        (record(1, b"\x1f\x8b\x08nonsense" * 9, headers={"Content-Encoding": "gzip"}), "rejected", "corrupt gzip content"),
+        (record(1, b"\x1f\x8b\x08nonsense" * 9, headers={"Content-Encoding": "gzip"}), "rejected",
+         "corrupt gzip content"),
         (record(1, b"<div>" * 100_000), "rejected", "nested deeper than 1000"),
     ],
 )  # fmt: skip
@@ -220,7 +223,7 @@ def test_plain_text_is_kept_as_it_is(tmp_path):
 
 
 def test_wet(tmp_path):
-    raw = record(7, "Nur Text.".encode(), kind="conversion", http="", headers={"Content-Type": "text/plain"})
+    raw = record(7, b"Nur Text.", kind="conversion", http="", headers={"Content-Type": "text/plain"})
     (row,) = read(write(tmp_path, gzip.compress(raw), "a.warc.wet.gz"), "wet")
     assert (row["text"], row["name"], row["bytes"]) == ("Nur Text.", "http://example.org/7", 9)
 
