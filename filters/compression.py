@@ -24,12 +24,12 @@ _LEVELS = {"zlib": (0, 9, 6), "zstd": (1, 19, 3)}  # least, most, and the librar
 class Compression:
     """Score ``compression``: compressed bytes over raw bytes.
 
-    Higher means more varied, lower more repetitive: 0.02 for one sentence over and over, near 0.5 for a page of prose.
-    Beware that others divide the other way round. A short text can exceed 1, because formats have a header; compare texts
-    of like length, or set ``first_bytes``.
+    Higher means more varied, lower more repetitive: under 0.05 for one sentence over and over, near 0.5 for a page of
+    prose. Beware that others divide the other way round. A short text can exceed 1, because formats have a header;
+    compare texts of like length, or set ``first_bytes``.
 
     Attributes:
-        codec: ``zlib`` or ``zstd`` (some ten times faster).
+        codec: ``zlib`` or ``zstd`` (some five times faster).
         level: Compression level, 0 to 9 for zlib, 1 to 19 for zstd; by default the library's own (6 and 3).
         first_bytes: Look at so many bytes of each text only; by default at all.
 
@@ -66,7 +66,7 @@ class Compression:
         return pa.schema([pa.field("ratio", pa.float32())])
 
     def identity(self) -> dict[str, JSON]:
-        """Everything that the output depends on: parameters, version, and the version of the library that compresses."""
+        """Everything that the output depends on: parameters, version, and which version of the library compresses."""
         if self.codec == "zlib":
             library = zlib.ZLIB_RUNTIME_VERSION
         else:
@@ -87,14 +87,14 @@ class Compression:
         """
         column = text_column(documents)
         text = text_buffers(column)
-        data = memoryview(text.data)
+        data = text.data.data
         starts = text.offsets[:-1]
         stops = text.offsets[1:]
         if self.first_bytes is not None:
             stops = np.minimum(stops, starts + self.first_bytes)
         compress = self._compressor()
         ratios = np.zeros(len(column), np.float32)
-        # The libraries take one text a call; they compress far slower (30 MB/s) than this loop turns.
+        # The libraries take one text a call; at 50 MB/s the loop around it costs nothing.
         for row in np.flatnonzero(text.valid & (stops > starts)).tolist():
             raw = data[starts[row] : stops[row]]
             ratios[row] = len(compress(raw)) / len(raw)

@@ -15,8 +15,9 @@ JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | Non
 class Family(Protocol):
     """A frozen dataclass of parameters: one ``[scores.NAME]`` section of a study, without its key ``type``.
 
-    A score's columns are addressed in a study as ``NAME.column``; ``NAME`` alone means the column ``LABEL`` for the rules
-    ``is`` and ``in``, and the column ``VALUE`` for ``min``, ``max`` and ``top``. Scores never drop a row.
+    A score's columns are addressed in a study as ``NAME.column``; ``NAME`` alone means the column ``LABEL`` for the
+    rules ``is`` and ``in``, and the column ``VALUE`` for ``min``, ``max`` and ``top``. (Upper case, because families
+    have fields of their own: fastText's ``label``.) Scores never drop a row.
 
     A new family is one file with such a class, and one line in :data:`tokenladder.filters.FAMILIES`.
     """

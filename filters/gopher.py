@@ -1,9 +1,9 @@
 """Gopher's quality rules: is a document made of sentences?
 
 Rae et al. 2021, "Scaling Language Models: Methods, Analysis & Insights from Training Gopher", appendix A.1.1, with the
-thresholds, the order and the names of datatrove's ``GopherQualityFilter``. The one difference is what a word is: a rule over
-Unicode categories (:mod:`.words`) here, a language's spaCy tokenizer there. spaCy cuts "don't" and "U.S." otherwise, so a
-document that lies at a threshold can fall on its other side.
+thresholds, the order and the names of datatrove's ``GopherQualityFilter``. The one difference is what a word is: a rule
+over Unicode categories (:mod:`.words`) here, a language's spaCy tokenizer there. spaCy cuts "don't" and "U.S."
+otherwise, so a document that lies at a threshold can fall on its other side.
 
 The thresholds are meant for running text in English. Scripts without spaces count each letter as a word, and so fail
 ``below_avg_threshold`` unless ``min_mean_word_length`` is lowered.
@@ -62,7 +62,9 @@ class Gopher:
         bullet_lines, ellipsis_lines, alpha_words: float32; shares.
         stop_words: int32; how many different ones occur.
 
-    >>> Gopher(min_words=3).score(pa.record_batch({"text": ["Too short.", "The end of it and that is it."]}))["reason"].to_pylist()
+    >>> Gopher(min_words=3).score(pa.record_batch({"text": ["Too short.", "The end of it and that is it."]}))[
+    ...     "reason"
+    ... ].to_pylist()
     ['short_doc', 'pass']
     """
 
@@ -94,10 +96,13 @@ class Gopher:
         if not self.max_symbol_ratio >= 0:
             raise ValueError(f"gopher: max_symbol_ratio must be at least 0; it is {self.max_symbol_ratio}.")
         if len(self.stop_words) > 64 or not all(self.stop_words):
-            raise ValueError(f"gopher: stop_words must be up to 64 words, none empty; there are {len(self.stop_words)}.")
+            raise ValueError(
+                f"gopher: stop_words must be up to 64 words, none empty; there are {len(self.stop_words)}."
+            )
         if not 0 <= self.min_stop_words <= len(set(self.stop_words)):
             raise ValueError(
-                f"gopher: min_stop_words is {self.min_stop_words}, but there are {len(set(self.stop_words))} stop words."
+                f"gopher: min_stop_words is {self.min_stop_words}, "
+                f"but there are {len(set(self.stop_words))} stop words."
             )
 
     @property
@@ -143,7 +148,11 @@ class Gopher:
         failed = np.select(list(rules.values()), list(range(len(rules))), len(rules)).astype(np.int32)
         reason = pa.array([*rules, PASS]).take(pa.array(failed, mask=~text.valid))
         floats = [mean, hashes, ellipses, bullets, trailing, alpha]
-        arrays = [counts[:, _WORDS].astype(np.int32), *(each.astype(np.float32) for each in floats), stops.astype(np.int32)]
+        arrays = [
+            counts[:, _WORDS].astype(np.int32),
+            *(each.astype(np.float32) for each in floats),
+            stops.astype(np.int32),
+        ]
         return pa.record_batch([reason, *(pa.array(each, mask=~text.valid) for each in arrays)], schema=self.columns)
 
 
@@ -153,9 +162,10 @@ def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.floa
 
 
 @kernel
-def _count(
+def _count(  # noqa: PLR0917 (a kernel takes columns)
     offsets: Any, data: Any, valid: Any, flags: Any, stop_offsets: Any, stop_data: Any, counts: Any
-) -> None:  # two passes over each text: its tokens, then its lines
+) -> None:
+    """Two passes over each text: its tokens, then its lines."""
     for row in range(len(valid)):
         if valid[row]:
             _count_tokens(data, offsets[row], offsets[row + 1], flags, stop_offsets, stop_data, counts[row])
@@ -163,7 +173,7 @@ def _count(
 
 
 @kernel
-def _count_tokens(
+def _count_tokens(  # noqa: PLR0917 (a kernel takes columns)
     data: Any, start: Any, stop: Any, flags: Any, stop_offsets: Any, stop_data: Any, counts: Any
 ) -> None:
     seen = np.uint64(0)
@@ -221,10 +231,7 @@ def _count_lines(data: Any, start: Any, stop: Any, flags: Any, counts: Any) -> N
                 if empty and (point == 0x2022 or point == 0x2D):  # noqa: PLR1714 (numba)
                     counts[_BULLETS] += 1
                 empty = False
-                if dot:
-                    tail = tail + 1 if adjacent else 1
-                else:
-                    tail = 3 if point == 0x2026 else 0
+                tail = tail * adjacent + 1 if dot else 3 * (point == 0x2026)
             adjacent = dot
         if point == 0x0D and index < stop and data[index] == 0x0A:
             index += 1

@@ -176,8 +176,8 @@ def priorities(ids: pa.FixedSizeBinaryArray, seed: int) -> NDArray[np.uint64]:
         raise ValueError(f"Priorities are made from ids of type fixed_size_binary[{ID_BYTES}]; these are {ids.type}.")
     if ids.null_count:
         raise ValueError(
-            f"{ids.null_count} of {len(ids)} ids are null; leave out the records that gave no document before asking for "
-            "priorities."
+            f"{ids.null_count} of {len(ids)} ids are null; leave out the records that gave no document before asking "
+            "for priorities."
         )
     data = ids.buffers()[1]
     if not len(ids) or data is None:

@@ -163,7 +163,7 @@ def next_token(data: Any, index: Any, stop: Any, flags: Any) -> tuple[Any, int, 
             alpha = alpha or (flag & ALPHA) != 0
             after = end
             continue
-        # An apostrophe joins what stands on both sides of it: "don't", "l’eau".
+        # An apostrophe joins what stands on both sides of it: "don't", "rock'n'roll".
         if (following == 0x27 or following == 0x2019) and not solo and end < stop:  # noqa: PLR1714 (numba)
             third, _ = decode(data, end, stop)
             flag = flags[third]

@@ -21,7 +21,7 @@ _CHARACTERS, _BYTES, _WORDS, _LINES, _LINE_CHARACTERS, _LONGEST, _ALPHANUMERIC =
 
 @dataclass(frozen=True)
 class Lengths:
-    """Score ``lengths``: sizes of the text. No parameters.
+    r"""Score ``lengths``: sizes of the text. No parameters.
 
     Output columns:
         characters, bytes, words, lines: int64; code points, UTF-8 bytes, words as :mod:`.words` says, lines as
@@ -29,7 +29,7 @@ class Lengths:
         mean_line_length, max_line_length: float32 and int64; characters, without what ends the line; 0 without lines.
         alphanumeric: float32; the share of characters for which ``str.isalnum`` holds; 0 for an empty text.
 
-    >>> Lengths().score(pa.record_batch({"text": ["Two lines,\\nfive words here."]})).to_pylist()[0]["words"]
+    >>> Lengths().score(pa.record_batch({"text": ["Two lines,\nfive words here."]})).to_pylist()[0]["words"]
     5
     """
 

@@ -1,16 +1,17 @@
 """MinHash signatures of documents, over shingles of words.
 
-The similarity that near duplicates are found by is the Jaccard similarity of two documents' sets of *shingles*: runs of
-``ngram`` consecutive words. A *signature* keeps, for each of ``bands * rows`` permutations of 32-bit integers, the least
-permuted hash of a document's shingles; the share of equal places in two signatures estimates the similarity (Broder 1997,
-"On the resemblance and containment of documents"), with a standard error of at most ``0.5 / sqrt(bands * rows)``.
+The similarity that near duplicates are found by is the Jaccard similarity of two documents' sets of *shingles*: runs
+of ``ngram`` consecutive words. A *signature* keeps, for each of ``bands * rows`` permutations of 32-bit integers, the
+least permuted hash of a document's shingles; the share of equal places in two signatures estimates the similarity
+(Broder 1997, "On the resemblance and containment of documents"), with a standard error of at most
+``0.5 / sqrt(bands * rows)``.
 
 Signatures are those of datasketch 2 (scheme ``affine32``), bit for bit, when it is given the same shingles and hash:
 
     MinHash(num_perm=bands * rows, seed=seed, hashfunc=lambda shingle: xxhash.xxh64_intdigest(shingle) & 0xFFFFFFFF)
 
-where a shingle is its words, in UTF-8, with one space between them, and words are as :func:`.words.folded` says: lower-cased,
-without diacritics, cut at every symbol, one letter each in scripts that write no spaces.
+where a shingle is its words, in UTF-8, with one space between them, and words are as :func:`.words.folded` says:
+lower-cased, without diacritics, cut at every symbol, one letter each in scripts that write no spaces.
 """
 
 from __future__ import annotations
@@ -111,10 +112,12 @@ def permutations(count: int, seed: int) -> tuple[NDArray[np.uint32], NDArray[np.
     """The permutations ``h → a h + b mod 2^32`` of datasketch's scheme ``affine32``; every ``a`` is odd.
 
     Returns:
-        uint32[count] of ``a`` and uint32[count] of ``b``, read only. Drawn from numpy's ``RandomState``, whose stream is frozen.
+        uint32[count] of ``a`` and uint32[count] of ``b``, read only; from numpy's ``RandomState``, whose stream is
+        frozen.
 
-    >>> [int(each[0]) % 2 for each in permutations(112, 1)][:1]
-    [1]
+    >>> multipliers, _ = permutations(112, 1)
+    >>> bool((multipliers % 2 == 1).all())
+    True
     """
     generator = np.random.RandomState(seed)
     multipliers = generator.randint(0, 1 << 31, count, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
@@ -227,7 +230,8 @@ def optimal_bands(threshold: float, permutations: int) -> tuple[int, int]:
         permutations: Places that a signature may have; at least 2.
 
     Returns:
-        ``(bands, rows)``, ``bands * rows <= permutations``, with the least sum of the areas of false positives and negatives.
+        ``(bands, rows)``, ``bands * rows <= permutations``, with the least sum of the probabilities of false positives
+        below the threshold and false negatives above it.
 
     Raises:
         ValueError: A figure is out of range.
@@ -240,7 +244,7 @@ def optimal_bands(threshold: float, permutations: int) -> tuple[int, int]:
             "Bands are chosen for a threshold from 0 to 1 and at least 2 permutations; "
             f"threshold {threshold} and {permutations} permutations were given."
         )
-    from datasketch import MinHashLSH  # it imports scipy: 0.5 s that no signature needs
+    from datasketch import MinHashLSH  # its integrals need scipy, which no signature does
 
     try:
         index = MinHashLSH(threshold=threshold, num_perm=permutations)
@@ -252,7 +256,7 @@ def optimal_bands(threshold: float, permutations: int) -> tuple[int, int]:
 
 
 @inlined
-def _put(text: Any, at: int, point: int) -> int:
+def _put(text: Any, at: int, point: Any) -> int:
     """Write a code point as UTF-8; the index after it."""
     if point < 0x80:
         text[at] = point
@@ -274,7 +278,9 @@ def _put(text: Any, at: int, point: int) -> int:
 
 
 @kernel
-def _fold_words(data: Any, start: int, stop: int, fold: Any, flags: Any, text: Any, starts: Any, ends: Any) -> int:
+def _fold_words(  # noqa: PLR0917 (a kernel takes columns)
+    data: Any, start: Any, stop: Any, fold: Any, flags: Any, text: Any, starts: Any, ends: Any
+) -> int:
     """Write a document's folded words with one space between them; mark where each starts and ends. How many words."""
     at = 0
     count = 0
@@ -322,7 +328,7 @@ def _fmix32(value: Any) -> Any:
 
 @kernel
 def _permute(hashes: Any, multipliers: Any, offsets: Any, signature: Any) -> None:
-    """Lower each place of ``signature`` to its least permuted hash; four hashes a pass, so that places stay in registers."""
+    """Lower each place of ``signature`` to its least permuted hash; four hashes a pass, to load and store each less."""
     whole = len(hashes) // 4 * 4
     for first in range(0, whole, 4):
         h0, h1, h2, h3 = hashes[first], hashes[first + 1], hashes[first + 2], hashes[first + 3]
@@ -354,7 +360,8 @@ def _sign(  # noqa: PLR0917 (a kernel takes columns)
     for row in range(len(valid)):
         if valid[row]:
             longest = max(longest, offsets[row + 1] - offsets[row])
-    # Folding grows a text to at most twice its bytes: "Ⱥ" from 2 to 3, and one space for a letter that stands alone (3 bytes).
+    # Folding grows a text to at most twice its bytes: by one byte a letter ("Ⱥ" from 2 to 3), and by one space a letter
+    # that stands alone (3 bytes).
     # A word takes two bytes of text at least: a letter and what separates it, or one letter of three bytes.
     text = np.empty(2 * longest + 8, np.uint8)
     starts = np.empty(longest // 2 + 2, np.uint32)

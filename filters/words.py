@@ -3,15 +3,15 @@
 A text is cut into *tokens*:
 
 * a **word** is a maximal run of letters, digits and marks (Unicode categories L, N and M);
-* Chinese, Japanese, Thai, Lao, Khmer and Burmese write no spaces between words, so each letter of theirs, with the marks
-  that follow it, is a word of its own;
-* an apostrophe (' or ’) between two word characters belongs to the word;
+* Chinese, Japanese, Thai, Lao, Khmer and Burmese write no spaces between words, so each letter of theirs, with the
+  marks that follow it, is a word of its own;
+* an apostrophe (U+0027 or U+2019) between two word characters belongs to the word;
 * every other run of one repeated character that is not white space is a **symbol**: ``...``, ``#``, ``=====``.
 
 MinHash reads words more loosely (:func:`folded`): lower-cased, without diacritics, and cut at every symbol.
 
-The tables follow the Unicode version of the running Python; scores put :data:`UNICODE` into their identity, so that output
-of two versions is never taken for the same.
+The tables follow the Unicode version of the running Python; scores put :data:`UNICODE` into their identity, so that
+output of two versions is never taken for the same.
 """
 
 from __future__ import annotations
@@ -108,9 +108,9 @@ def folded() -> NDArray[np.uint32]:
     """What MinHash makes of every code point.
 
     A character of a word becomes its lower case without diacritics (``É`` and ``é`` become ``e``), so that composed and
-    decomposed spellings are equal. Non-spacing marks and format characters (soft hyphen, joiners) are dropped: they split
-    nothing. The zero width space and everything else separates words. Digits stay as they are: pages that differ in their
-    figures differ.
+    decomposed spellings are equal. Non-spacing marks and format characters (soft hyphen, joiners) are dropped: they
+    split nothing. The zero width space and everything else separates words. Digits stay as they are: pages that differ
+    in their figures differ.
 
     Returns:
         uint32[0x110000]: the code point to write, or SEPARATES, or DROPPED. Read only.

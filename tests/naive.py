@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 # --- filters: hashes ----------------------------------------------------------------------------------------------
 
 MASK64 = (1 << 64) - 1
@@ -69,7 +68,7 @@ def is_solo(character: str) -> bool:
         return False
     name = unicodedata.name(character, "")
     scripts = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA")
-    more = ("THAI ", "LAO ", "KHMER ", "MYANMAR ", "HANGZHOU NUMERAL", "VERTICAL KANA", "VERTICAL IDEOGRAPHIC")
+    more = ("HENTAIGANA", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "HANGZHOU NUMERAL", "VERTICAL")
     return name.startswith((*scripts, *more)) or name in {
         "IDEOGRAPHIC ITERATION MARK",
         "IDEOGRAPHIC CLOSING MARK",
@@ -122,3 +121,99 @@ def signature(text: str, ngram: int, permutations: int, seed: int) -> list[int] 
     sketch = MinHash(num_perm=permutations, seed=seed, hashfunc=lambda data: xxh64(data) & 0xFFFFFFFF)
     sketch.update_batch(elements)
     return [int(value) for value in sketch.hashvalues]
+
+
+# --- filters: tokens, lines ---------------------------------------------------------------------------------------
+
+
+def is_wordly(character: str) -> bool:
+    import unicodedata
+
+    return unicodedata.category(character)[0] in "LNM"
+
+
+def tokens(text: str) -> list[str]:
+    """Words, and runs of one repeated symbol; white space is in none."""
+    import unicodedata
+
+    found: list[str] = []
+    at = 0
+    while at < len(text):
+        end = at + 1
+        if text[at].isspace():
+            at = end
+            continue
+        if not is_wordly(text[at]):
+            while end < len(text) and text[end] == text[at]:
+                end += 1
+        elif is_solo(text[at]):
+            while end < len(text) and unicodedata.category(text[end])[0] == "M":
+                end += 1
+        else:
+            while end < len(text):
+                after = end + (text[end] in "'\u2019")
+                if after == len(text) or not is_wordly(text[after]) or is_solo(text[after]):
+                    break
+                end = after + 1
+        found.append(text[at:end])
+        at = end
+    return found
+
+
+def words(text: str) -> list[str]:
+    return [token for token in tokens(text) if is_wordly(token[0])]
+
+
+def share(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
+
+
+def gopher(text: str, family) -> dict[str, object]:  # noqa: C901 (rule by rule)
+    """Gopher's rules as datatrove's GopherQualityFilter writes them, on our tokens."""
+    found, real, lines = tokens(text), words(text), text.splitlines()
+    figures = {
+        "words": len(real),
+        "mean_word_length": share(sum(map(len, real)), len(real)),
+        "hash_ratio": share(text.count("#"), len(found)),
+        "ellipsis_ratio": share(text.count("...") + text.count("\u2026"), len(found)),
+        "bullet_lines": share(sum(line.lstrip().startswith(("\u2022", "-")) for line in lines), len(lines)),
+        "ellipsis_lines": share(sum(line.rstrip().endswith(("...", "\u2026")) for line in lines), len(lines)),
+        "alpha_words": share(sum(any(each.isalpha() for each in token) for token in found), len(found)),
+        "stop_words": len(set(family.stop_words) & set(real)),
+    }
+    if figures["words"] < family.min_words:
+        reason = "short_doc"
+    elif figures["words"] > family.max_words:
+        reason = "long_doc"
+    elif figures["mean_word_length"] < family.min_mean_word_length:
+        reason = "below_avg_threshold"
+    elif figures["mean_word_length"] > family.max_mean_word_length:
+        reason = "above_avg_threshold"
+    elif figures["hash_ratio"] > family.max_symbol_ratio:
+        reason = "too_many_hashes"
+    elif figures["ellipsis_ratio"] > family.max_symbol_ratio:
+        reason = "too_many_ellipsis"
+    elif figures["bullet_lines"] > family.max_bullet_lines:
+        reason = "too_many_bullets"
+    elif figures["ellipsis_lines"] > family.max_ellipsis_lines:
+        reason = "too_many_end_ellipsis"
+    elif figures["alpha_words"] < family.min_alpha_words:
+        reason = "below_alpha_threshold"
+    elif figures["stop_words"] < family.min_stop_words:
+        reason = "enough_stop_words"
+    else:
+        reason = "pass"
+    return {"reason": reason, **figures}
+
+
+def lengths(text: str) -> dict[str, float]:
+    lines = text.splitlines()
+    return {
+        "characters": len(text),
+        "bytes": len(text.encode()),
+        "words": len(words(text)),
+        "lines": len(lines),
+        "mean_line_length": share(sum(map(len, lines)), len(lines)),
+        "max_line_length": max(map(len, lines), default=0),
+        "alphanumeric": share(sum(map(str.isalnum, text)), len(text)),
+    }
