@@ -62,9 +62,8 @@ class Gopher:
         bullet_lines, ellipsis_lines, alpha_words: float32; shares.
         stop_words: int32; how many different ones occur.
 
-    >>> Gopher(min_words=3).score(pa.record_batch({"text": ["Too short.", "The end of it and that is it."]}))[
-    ...     "reason"
-    ... ].to_pylist()
+    >>> batch = pa.record_batch({"text": ["Too short.", "The hopes of the many and the fears of the few."]})
+    >>> Gopher(min_words=3).score(batch)["reason"].to_pylist()
     ['short_doc', 'pass']
     """
 

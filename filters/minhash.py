@@ -237,7 +237,7 @@ def optimal_bands(threshold: float, permutations: int) -> tuple[int, int]:
         ValueError: A figure is out of range.
 
     >>> optimal_bands(0.7, 112)
-    (14, 8)
+    (12, 9)
     """
     if not 0 <= threshold <= 1 or permutations < 2:
         raise ValueError(

@@ -68,7 +68,7 @@ def is_solo(character: str) -> bool:
         return False
     name = unicodedata.name(character, "")
     scripts = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA")
-    more = ("HENTAIGANA", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "HANGZHOU NUMERAL", "VERTICAL")
+    more = ("HENTAIGANA", "THAI ", "LAO ", "KHMER ", "MYANMAR ", "HANGZHOU", "VERTICAL KANA", "VERTICAL IDEO")
     return name.startswith((*scripts, *more)) or name in {
         "IDEOGRAPHIC ITERATION MARK",
         "IDEOGRAPHIC CLOSING MARK",

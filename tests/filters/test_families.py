@@ -107,7 +107,7 @@ def test_a_score_that_is_not_registered_is_named_with_what_would_work():
     message = r"There is no score of type 'gohper'; there are compression, .*, minhash. Did you mean 'gopher'?"
     with pytest.raises(ValueError, match=message):
         filters.family("gohper")
-    with pytest.raises(ValueError, match="There is no score of type '!'; there are [a-z, ]+[.]$"):
+    with pytest.raises(ValueError, match=r"There is no score of type '!'; there are [a-z, ]+\.$"):
         filters.family("!")
 
 
