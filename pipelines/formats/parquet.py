@@ -103,15 +103,8 @@ def _rows(raw: Raw, file: Input, source: Source, start: int, stop: int) -> Itera
 def _holds_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    is_ = pa.types
-    return (
-        is_.is_string(kind)
-        or is_.is_large_string(kind)
-        or is_.is_binary(kind)
-        or is_.is_large_binary(kind)
-        or is_.is_string_view(kind)
-        or is_.is_binary_view(kind)
-    )
+    tests = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
+    return any(getattr(pa.types, f"is_{name}")(kind) for name in tests)
 
 
 def _record(text: str | bytes | None, record: Record, source: Source) -> Record:

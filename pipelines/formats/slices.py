@@ -101,9 +101,9 @@ def inputs(files: Sequence[File], root: str) -> list[Input]:
 
 
 def gather(files: Sequence[Input]) -> list[list[Input]]:
-    """Neighbours in groups of up to 64 MiB or 4,096 files; a larger file stands alone.
+    """Neighbours in groups of up to 16 MiB or 4,096 files; a larger file stands alone.
 
-    >>> [len(group) for group in gather([Input(str(n), str(n), 2**24, 0) for n in range(10)])]
+    >>> [len(group) for group in gather([Input(str(n), str(n), 2**22, 0) for n in range(10)])]
     [4, 4, 2]
     """
     groups: list[list[Input]] = []

@@ -56,7 +56,7 @@ class Raw(io.RawIOBase):
         self._path = file.path
         try:
             self._file = _open(file.path)
-            self.size = self._file.size()
+            self.size: int = self._file.size()
         except FileNotFoundError:
             raise CorruptError("file vanished") from None
         except OSError as error:
@@ -79,10 +79,11 @@ class Raw(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         """The next `size` bytes, fewer only at the end of the file; all of the rest for -1."""
         try:
-            return self._file.read(None if size < 0 else size)
+            data: bytes = self._file.read(None if size < 0 else size)
         except OSError as error:
             self.failed = ReadError(f"{self._path}: reading failed: {error}")
             raise self.failed from error
+        return data
 
     def readinto(self, buffer: object) -> int:
         """Fill a buffer; the number of bytes read."""
@@ -94,11 +95,12 @@ class Raw(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to a byte offset."""
         self._file.seek(offset, whence)
-        return self._file.tell()
+        return self.tell()
 
     def tell(self) -> int:
         """Byte offset."""
-        return self._file.tell()
+        position: int = self._file.tell()
+        return position
 
     def close(self) -> None:
         """Close the file."""
