@@ -2,7 +2,7 @@
 
 Rae et al. 2021, "Scaling Language Models: Methods, Analysis & Insights from Training Gopher", appendix A.1.1, with the
 thresholds, the order and the names of datatrove's ``GopherQualityFilter``. The one difference is what a word is: a rule
-over Unicode categories (:mod:`.words`) here, a language's spaCy tokenizer there. spaCy cuts "don't" and "U.S."
+over Unicode categories (:mod:`.words`) here, a language's spaCy tokenizer there. spaCy cuts "don't" and "it's"
 otherwise, so a document that lies at a threshold can fall on its other side.
 
 The thresholds are meant for running text in English. Scripts without spaces count each letter as a word, and so fail

@@ -145,7 +145,8 @@ def next_token(data: Any, index: Any, stop: Any, flags: Any) -> tuple[Any, int, 
     point, after = decode(data, index, stop)
     flag = flags[point]
     characters = 1
-    alpha = (flag & ALPHA) != 0
+    letter = (flag & ALPHA) != 0
+    alpha = letter
     if not flag & WORD:
         while after < stop:  # a run of one repeated symbol is one token: "...", "====="
             following, end = decode(data, after, stop)
@@ -160,14 +161,16 @@ def next_token(data: Any, index: Any, stop: Any, flags: Any) -> tuple[Any, int, 
         flag = flags[following]
         if flag & WORD and not flag & SOLO and (not solo or flag & MARK):
             characters += 1
-            alpha = alpha or (flag & ALPHA) != 0
+            letter = (flag & ALPHA) != 0
+            alpha = alpha or letter
             after = end
             continue
-        # An apostrophe joins what stands on both sides of it: "don't", "rock'n'roll".
-        if (following == 0x27 or following == 0x2019) and not solo and end < stop:  # noqa: PLR1714 (numba)
+        # What joins the word characters on both sides of it: "don't", "example.org", "snake_case", "1,000".
+        comma = following == 0x2C and not letter
+        if (comma or following in (0x27, 0x2019, 0x2E, 0x5F)) and not solo and end < stop:
             third, _ = decode(data, end, stop)
             flag = flags[third]
-            if flag & WORD and not flag & SOLO:
+            if flag & WORD and not flag & SOLO and not (comma and flag & ALPHA):
                 characters += 1
                 after = end
                 continue

@@ -5,7 +5,8 @@ A text is cut into *tokens*:
 * a **word** is a maximal run of letters, digits and marks (Unicode categories L, N and M);
 * Chinese, Japanese, Thai, Lao, Khmer and Burmese write no spaces between words, so each letter of theirs, with the
   marks that follow it, is a word of its own;
-* an apostrophe (U+0027 or U+2019) between two word characters belongs to the word;
+* an apostrophe (U+0027 or U+2019), full stop or underscore between two word characters belongs to the word, and so does
+  a comma between two that are no letters (Unicode Standard Annex 29, simplified);
 * every other run of one repeated character that is not white space is a **symbol**: ``...``, ``#``, ``=====``.
 
 MinHash reads words more loosely (:func:`folded`): lower-cased, without diacritics, and cut at every symbol.

@@ -151,8 +151,10 @@ def tokens(text: str) -> list[str]:
                 end += 1
         else:
             while end < len(text):
-                after = end + (text[end] in "'\u2019")
+                after = end + (text[end] in "'\u2019._,")
                 if after == len(text) or not is_wordly(text[after]) or is_solo(text[after]):
+                    break
+                if text[end] == "," and (text[end - 1].isalpha() or text[after].isalpha()):
                     break
                 end = after + 1
         found.append(text[at:end])

@@ -75,7 +75,10 @@ def test_decisions_and_figures_equal_the_slow_twin(texts, family, skipped):
     [
         ("Don't stop... (ever)!", ["Don't", "stop", "...", "(", "ever", ")", "!"]),
         ("l\u2019eau 'quoted' rock'n'roll", ["l\u2019eau", "'", "quoted", "'", "rock'n'roll"]),
-        ("well-known snake_case", ["well", "-", "known", "snake", "_", "case"]),
+        ("well-known snake_case __init__", ["well", "-", "known", "snake_case", "__", "init", "__"]),
+        ("U.S. 3.14 1,000,000 one,two 1,a", ["U.S", ".", "3.14", "1,000,000", "one", ",", "two", "1", ",", "a"]),
+        ("see example.org: it's", ["see", "example.org", ":", "it's"]),
+        ("中.文 a.文 1,中", ["中", ".", "文", "a", ".", "文", "1", ",", "中"]),
         ("===== ?!? 50%", ["=====", "?", "!", "?", "50", "%"]),
         ("漢字とkana", ["漢", "字", "と", "kana"]),
         ("ภาษา", ["ภ", "า", "ษ", "า"]),
