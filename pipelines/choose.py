@@ -50,7 +50,8 @@ class _View:
         return self._columns[key]
 
     def values(self, where: list[str]) -> NDArray[np.float64]:
-        return pc.cast(self.column(where), pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+        column = pc.cast(self.column(where), pa.float64()).fill_null(np.nan)
+        return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
 
     @property
     def ids(self) -> NDArray[Any]:
@@ -112,7 +113,9 @@ class _View:
             return np.zeros(self.part.rows, bool)
         above = np.zeros(self.part.rows, bool)
         equal = np.ones(self.part.rows, bool)
-        for array, bound in zip((descending(self.values(where)), self.priorities, self.ties, self.keys), cut, strict=True):
+        for array, bound in zip(
+            (descending(self.values(where)), self.priorities, self.ties, self.keys), cut, strict=True
+        ):
             above |= equal & (array < np.uint64(bound))
             equal &= array == np.uint64(bound)
         return above | equal
@@ -198,7 +201,9 @@ def emit_rivals(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     packed["tie"] = view.ties[rows]
     packed["key"] = view.keys[rows]
     packed["id"] = view.ids[rows]
-    yield from keys.split(packed, (fmix64(packed["cluster"]["low"].astype("<u8")) % np.uint64(payload["ranges"])).astype(int))
+    yield from keys.split(
+        packed, (fmix64(packed["cluster"]["low"].astype("<u8")) % np.uint64(payload["ranges"])).astype(int)
+    )
 
 
 def eliminate(_bucket: int, values: Iterable[bytes], _payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
@@ -268,6 +273,8 @@ def choose_part(payload: dict[str, Any], **_: Any) -> None:
 
 
 def _strata(view: _View) -> pa.Array:
+    if view.recipe["one_stratum"]:
+        return pa.repeat(pa.scalar("held_out"), view.part.rows)
     pieces = [pc.fill_null(pc.cast(view.column(where), pa.string()), "none") for where in view.recipe["strata"]]
     return pc.binary_join_element_wise(*pieces, "/") if len(pieces) > 1 else pieces[0]
 

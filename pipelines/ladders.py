@@ -13,73 +13,20 @@ from . import store
 from .ladder import BUCKETS, groups, groups_json
 from .parts import read_all
 from .plan import FORMAT, whole
-from .schedule import ONE, State, integer_weights, prefix_counts
+from .schedule import State, integer_weights, prefix_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from fractions import Fraction
 
     from numpy.typing import NDArray
 
-    from .engine import Engine
-    from .parts import Part, Store
-    from .progress import Reporter
+    from .pool import Pool
 
 BYTES_PER_TOKEN = 2.0
 """What is assumed before anything was encoded: so little that the first try seldom encodes more than is needed."""
 
 MARGIN = 1.03
 """What is encoded beyond the estimate from the measured bytes per token."""
-
-
-@dataclass(frozen=True)
-class Pool:
-    """What all ladders of a build share.
-
-    Attributes:
-        store: The store.
-        parts: All parts, in order.
-        parts_path: The file that lists them, for workers.
-        sources: Names of the sources, in order.
-        tokenizer: `fingerprint`, `section` and `model` as workers need them.
-        dtype: Of token ids.
-        sequence_length: Tokens in a sequence.
-        shard_sequences: Sequences in a shard, at most.
-        engine: Runs the work.
-        report: Says what is done.
-    """
-
-    store: Store
-    parts: Sequence[Part]
-    parts_path: str
-    sources: Sequence[str]
-    tokenizer: dict[str, Any]
-    dtype: str
-    sequence_length: int
-    shard_sequences: int
-    engine: Engine
-    report: Reporter
-
-    def tasks(self, **more: Any) -> list[dict[str, Any]]:
-        """One task for each part."""
-        return [
-            {
-                "store": self.store.root,
-                "part": part.to_json(),
-                "ordinal": n,
-                "source_ordinal": list(self.sources).index(part.source),
-                **more,
-            }
-            for n, part in enumerate(self.parts)
-        ]
-
-    def each_part(self, label: str, target: str, done_in: str, *, isolated: bool = False, **more: Any) -> None:
-        """Run a function for each part whose file `NUMBER.parquet` is not in `done_in` yet."""
-        done = store.names(done_in)
-        tasks = [task for task in self.tasks(**more) if f"{task['ordinal']:07d}.parquet" not in done]
-        before = len(done)
-        with self.report.stage(label, len(tasks), lambda: len(store.names(done_in)) - before):
-            self.engine.each(label, target, tasks, isolated=isolated)
 
 
 @dataclass(frozen=True)
@@ -129,7 +76,7 @@ def stratum_weights(
     >>> stratum_weights({"web": 0.75, "code": 0.25}, {"web/en": 30, "web/de": 10, "code/none": 5})[0]["web/de"]
     Fraction(3, 16)
     """
-    from fractions import Fraction  # noqa: PLC0415 beside its only use
+    from fractions import Fraction
 
     if weights is None:
         return {name: Fraction(size) for name, size in text_bytes.items() if size}, []
@@ -147,32 +94,33 @@ def stratum_weights(
     return {name: share for name, share in shares.items() if share}, empty
 
 
-def plan_ladder(  # noqa: PLR0913 each is a setting of the study
+def plan_ladder(  # noqa: PLR0917 each is a setting of the study
     pool: Pool,
     name: str,
     choices: str,
+    identity: str,
     budgets: dict[str, int],
+    length: int,
     *,
     weights: dict[str, float] | None = None,
     repeat: int = 1,
-    identity: dict[str, Any],
 ) -> Ladder:
     """Encode as much as is needed, place every document, and say what each rung holds.
 
     Args:
-        pool: What all ladders share.
+        pool: What all stages share.
         name: The recipe's name, for people.
         choices: Folder of what the recipe chose.
+        identity: Fingerprint of the choices.
         budgets: Requested tokens by rung, ascending.
+        length: Tokens in a sequence.
         weights: As the study has them.
         repeat: Passes over a stratum at most.
-        identity: Whatever the choices depend on.
 
     Raises:
         UserError: A stratum is empty or runs short; all of them are named with what is missing.
     """
-    length = pool.sequence_length
-    documents, text_bytes = _histogram(store.join(choices, "histograms"), "text_bytes")
+    _, text_bytes = _histogram(store.join(choices, "histograms"), "text_bytes")
     kept = {stratum: int(row.sum()) for stratum, row in text_bytes.items()}
     shares, empty = stratum_weights(weights, kept)
     if empty or not shares:
@@ -184,7 +132,16 @@ def plan_ladder(  # noqa: PLR0913 each is a setting of the study
     counts = prefix_counts(whole_weights, list(rungs.values()))
     needed = {stratum: int(n) * length for stratum, n in zip(strata, counts[-1], strict=True)}
     ladder_identity = store.fingerprint(
-        [FORMAT, identity, pool.tokenizer["fingerprint"], strata, whole_weights.tolist(), list(rungs.values()), length, repeat]
+        [
+            FORMAT,
+            identity,
+            pool.tokenizer["fingerprint"],
+            strata,
+            whole_weights.tolist(),
+            list(rungs.values()),
+            length,
+            repeat,
+        ]
     )
     folder = pool.store.path("ladders", ladder_identity)
     encoded, tokens, complete = _encode(pool, name, choices, {s: text_bytes[s] for s in strata}, needed)
@@ -202,7 +159,7 @@ def plan_ladder(  # noqa: PLR0913 each is a setting of the study
         rungs=rungs,
         counts=[row.tolist() for row in counts],
     )
-    _place(pool, ladder, choices, encoded, tokens, needed)
+    _place(pool, ladder, choices, length, (encoded, tokens), needed)
     return ladder
 
 
@@ -235,7 +192,12 @@ def _encode(
             for stratum, sizes in text_bytes.items()
         }
         folder = pool.store.path("counts", store.fingerprint([choices, pool.tokenizer["fingerprint"], cutoffs]))
-        task = {"choices": store.join(choices, "choices"), "tokenizer": pool.tokenizer, "cutoffs": cutoffs, "counts": folder}
+        task = {
+            "choices": store.join(choices, "choices"),
+            "tokenizer": pool.tokenizer,
+            "cutoffs": cutoffs,
+            "counts": folder,
+        }
         label = f"encode {name}"
         pool.each_part(label, "tokenladder.pipelines.encode:encode_part", folder, isolated=True, **task)
         documents, tokens = _histogram(folder, "tokens")
@@ -265,19 +227,19 @@ def _shortage(name: str, short: dict[str, int], needed: dict[str, int], availabl
     return f"{name}: the kept documents do not fill its largest rung.\n" + "\n".join(lines) + f"\n{advice}"
 
 
-def _place(  # noqa: PLR0913, PLR0917 histograms and needs beside their ladder
+def _place(  # noqa: PLR0917 histograms and needs beside their ladder
     pool: Pool,
     ladder: Ladder,
     choices: str,
-    documents: dict[str, NDArray[np.int64]],
-    tokens: dict[str, NDArray[np.int64]],
+    length: int,
+    encoded: tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.int64]]],
     needed: dict[str, int],
 ) -> None:
     if store.exists(store.join(ladder.folder, "done.json")):
         return
     listed = groups(
-        np.stack([documents[s] for s in ladder.strata]),
-        np.stack([tokens[s] for s in ladder.strata]),
+        np.stack([encoded[0][s] for s in ladder.strata]),
+        np.stack([encoded[1][s] for s in ladder.strata]),
         [needed[s] for s in ladder.strata],
     )
     plan = {
@@ -286,7 +248,7 @@ def _place(  # noqa: PLR0913, PLR0917 histograms and needs beside their ladder
         "available": ladder.available,
         "needed": [needed[s] for s in ladder.strata],
         "groups": groups_json(listed),
-        "sequence_length": pool.sequence_length,
+        "sequence_length": length,
         "dtype": pool.dtype,
         "input_ids": "list",
     }
@@ -322,7 +284,9 @@ def shard_ranges(ladder: Ladder, shard_sequences: int) -> list[tuple[int, int]]:
     return out
 
 
-def pack(pool: Pool, ladder: Ladder, out: str, shards: str, documents: str) -> list[dict[str, Any]]:
+def pack(  # noqa: PLR0917 where each kind of file goes
+    pool: Pool, ladder: Ladder, out: str, shards: str, documents: str, shard_sequences: int
+) -> list[dict[str, Any]]:
     """Write the shards of a ladder, and return for each its `path`, `documents`, `sequences`, `tokens` and `sha256`.
 
     Args:
@@ -331,20 +295,21 @@ def pack(pool: Pool, ladder: Ladder, out: str, shards: str, documents: str) -> l
         out: Folder of the result.
         shards: Folder of shards, relative to it.
         documents: Folder of their documents tables, relative to it.
+        shard_sequences: Sequences in a shard, at most.
     """
-    ranges = shard_ranges(ladder, pool.shard_sequences)
+    ranges = shard_ranges(ladder, shard_sequences)
     state, done, states = State.start(np.array(ladder.weights, np.int64)), 0, []
     for first, count in ranges:
         states.append(state)
         while done < first + count:
             step = min(first + count - done, 1_000_000)
             state, done = state.advance(step)[1], done + step
-    markers = store.join(out, ".build", shards)
+    markers, listing = store.join(out, ".build", shards), pool.listing()
     tasks = [
         {
             "store": pool.store.root,
             "plan": store.join(ladder.folder, "plan.json"),
-            "parts": pool.parts_path,
+            "parts": listing,
             "folder": ladder.folder,
             "tokenizer": pool.tokenizer["fingerprint"],
             "first": first,
@@ -358,16 +323,16 @@ def pack(pool: Pool, ladder: Ladder, out: str, shards: str, documents: str) -> l
         }
         for n, ((first, count), at) in enumerate(zip(ranges, states, strict=True))
     ]
-    todo = [task for task in tasks if not _packed(task)]
-    with pool.report.stage(f"pack {ladder.name}", len(todo), lambda: len(store.names(markers)) - len(tasks) + len(todo)):
+    todo = [task for task in tasks if not is_marked(task, "shard", "documents")]
+    with pool.report.stage(
+        f"pack {ladder.name}", len(todo), lambda: len(store.names(markers)) - len(tasks) + len(todo)
+    ):
         pool.engine.each(f"pack {ladder.name}", "tokenladder.pipelines.pack:write_shard", todo)
     written = read_all(store.read_json, [task["marker"] for task in tasks])
     names = [f"{n:05d}.parquet" for n in range(len(tasks))]
     for folder in (shards, documents):
-        for left in store.names(store.join(out, folder)) - set(names):
-            store.remove(store.join(out, folder, left))  # of a ladder that had more
-    for left in store.names(markers) - {f"{n:05d}.json" for n in range(len(tasks))}:
-        store.remove(store.join(markers, left))
+        remove_left(store.join(out, folder), set(names))
+    remove_left(markers, {f"{n:05d}.json" for n in range(len(tasks))})
     return [
         {"path": f"{shards}/{name}", "documents": f"{documents}/{name}"}
         | {key: marker[key] for key in ("sequences", "tokens", "sha256", "bytes")}
@@ -375,9 +340,14 @@ def pack(pool: Pool, ladder: Ladder, out: str, shards: str, documents: str) -> l
     ]
 
 
-def _packed(task: dict[str, Any]) -> bool:
-    if not store.exists(task["marker"]):
+def is_marked(task: dict[str, Any], *written: str) -> bool:
+    """Whether the files that a task writes stand, and its marker says that they are of this ladder."""
+    if not all(store.exists(task[name]) for name in ("marker", *written)):
         return False
-    marker = store.read_json(task["marker"])
-    whole_files = store.exists(task["shard"]) and store.exists(task["documents"])
-    return whole_files and marker["identity"] == task["identity"]  # type: ignore[no-any-return]
+    return bool(store.read_json(task["marker"])["identity"] == task["identity"])
+
+
+def remove_left(folder: str, wanted: set[str]) -> None:
+    """Delete files of a folder that are left from another ladder."""
+    for name in sorted(store.names(folder) - wanted):
+        store.remove(store.join(folder, name))

@@ -1,0 +1,88 @@
+"""The pool: all parts of a study, and how work over them is run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from . import store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .engine import Engine
+    from .parts import Part, Store
+    from .progress import Reporter
+
+PIPELINES = "tokenladder.pipelines"
+
+DOCUMENTS_PER_RANGE = 1 << 17
+"""Documents for each range of hashes in an exchange: 15 band records of 16 bytes make 31 MB a group."""
+
+
+class BuildError(Exception):
+    """A build cannot go on for a reason that lies in the data; exit status 1."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What the stages after reading share.
+
+    Attributes:
+        store: The store.
+        parts: All parts, in order; a part's number is its place here.
+        identity: Fingerprint of the list of parts.
+        sources: Names of the sources, in order.
+        engine: Runs the work.
+        report: Says what is done.
+        tokenizer: `fingerprint`, `section` and `model` as workers need them; empty until it is known.
+        dtype: Of token ids; empty until the tokenizer is known.
+    """
+
+    store: Store
+    parts: Sequence[Part]
+    identity: str
+    sources: Sequence[str]
+    engine: Engine
+    report: Reporter
+    tokenizer: dict[str, Any] = field(default_factory=dict)
+    dtype: str = ""
+
+    @property
+    def documents(self) -> int:
+        """Documents in all parts."""
+        return sum(part.documents for part in self.parts)
+
+    @property
+    def ranges(self) -> int:
+        """Ranges of hashes that bound the groups of an exchange."""
+        return max(1, self.documents // DOCUMENTS_PER_RANGE)
+
+    def listing(self) -> str:
+        """The path of a file that lists the parts, for workers that need them all."""
+        path = self.store.path("pools", f"{self.identity}.json")
+        if not store.exists(path):
+            store.write_json(path, {"parts": [part.to_json() for part in self.parts]})
+        return path
+
+    def tasks(self, **more: Any) -> list[dict[str, Any]]:
+        """One task for each part."""
+        number = {name: n for n, name in enumerate(self.sources)}
+        return [
+            {
+                "store": self.store.root,
+                "part": part.to_json(),
+                "ordinal": n,
+                "source_ordinal": number[part.source],
+                **more,
+            }
+            for n, part in enumerate(self.parts)
+        ]
+
+    def each_part(self, label: str, target: str, done_in: str, *, isolated: bool = False, **more: Any) -> None:
+        """Run a function for each part whose file `NUMBER.parquet` is not in `done_in` yet."""
+        done = store.names(done_in)
+        tasks = [task for task in self.tasks(**more) if f"{task['ordinal']:07d}.parquet" not in done]
+        before = len(done)
+        with self.report.stage(label, len(tasks), lambda: len(store.names(done_in)) - before):
+            self.engine.each(label, target, tasks, isolated=isolated)

@@ -1,0 +1,60 @@
+"""The driver's side of the tokenizer: open it, or train it on the study's own text first."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
+
+from ..tokenizers.loading import load_bytes
+from ..tokenizers.sections import SentencePieceSection, TokenizerSection
+from . import store
+from .plan import FORMAT
+from .pool import PIPELINES
+from .tokenizer_sample import sampled_texts, share_below
+
+if TYPE_CHECKING:
+    from ..tokenizers.protocol import Tokenizer
+    from ..tokenizers.sections import TrainSentencePiece
+    from .plan import Plan
+    from .pool import Pool
+
+
+def open_tokenizer(plan: Plan, pool: Pool) -> tuple[Tokenizer, bytes, Pool]:
+    """The study's tokenizer, its model (empty where there is none), and the pool with what workers need of it.
+
+    Raises:
+        UserError: The text is too little for the vocabulary that is asked for.
+    """
+    section, model = plan.study.tokenizer, plan.tokenizer_model
+    if isinstance(section, SentencePieceSection) and section.train is not None:
+        model = _train(pool, section.train)
+    tokenizer = load_bytes(section, model)
+    fingerprint = store.fingerprint(tokenizer.identity())
+    path = pool.store.path("tokenizers", f"{fingerprint}.model") if model else ""
+    if path and not store.exists(path):
+        store.write_bytes(path, model)
+    text = TypeAdapter(TokenizerSection).dump_json(section).decode()
+    spec = {"fingerprint": fingerprint, "section": text, "model": path}
+    return tokenizer, model, dataclasses.replace(pool, tokenizer=spec, dtype=tokenizer.dtype.name)
+
+
+def _train(pool: Pool, parameters: TrainSentencePiece) -> bytes:
+    from ..tokenizers.sentencepieces import train_sentencepiece
+
+    name = store.fingerprint([FORMAT, pool.identity, parameters])
+    path = pool.store.path("trained", f"{name}.model")
+    if store.exists(path):
+        return store.read_bytes(path)
+    folder = pool.store.path("samples", name)
+    below = share_below(parameters.sample_bytes, sum(part.text_bytes for part in pool.parts))
+    target = f"{PIPELINES}.tokenizer_sample:sample_part"
+    pool.each_part("sample text", target, folder, folder=folder, below=below)
+    with pool.report.stage("train the tokenizer", 1, lambda: 0):
+        try:
+            model = train_sentencepiece(sampled_texts(folder), parameters)
+        except ValueError as error:
+            raise store.UserError(f"tokenizer.train: {error}") from error
+    store.write_bytes(path, model)
+    return model
