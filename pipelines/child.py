@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _answer(call: dict[str, Any], at: Any) -> dict[str, Any]:
-    from .store import UserError  # noqa: PLC0415 pyarrow comes with it, after the limits are set
+    from .store import UserError
 
     try:
         module, _, function = call["target"].partition(":")
@@ -57,7 +57,7 @@ def _answer(call: dict[str, Any], at: Any) -> dict[str, Any]:
 
 def _limit_memory() -> None:
     try:
-        import resource  # noqa: PLC0415 POSIX only
+        import resource
     except ImportError:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)

@@ -18,31 +18,30 @@ FAILED, MISTAKE = 1, 2
 class _Commands(click.Group):
     """Turns errors into messages and exit statuses: 2 for the user's mistake, 1 for a failure."""
 
-    def main(self, args: Sequence[str] | None = None, **extra: Any) -> Any:
+    def invoke(self, ctx: click.Context) -> Any:
         """Run the command that the arguments name."""
-        arguments = list(sys.argv[1:] if args is None else args)
         try:
-            return super().main(arguments, **extra)
+            return super().invoke(ctx)
         except KeyboardInterrupt:
             click.echo("Interrupted. The same command goes on from here.", err=True)
-            sys.exit(FAILED)
+            ctx.exit(FAILED)
         except Exception as error:
             known = _explain(error)
             if known is None:
                 raise
             message, status = known
             click.echo(message, err=True)
-            sys.exit(status)
+            ctx.exit(status)
 
 
 def _explain(error: Exception) -> tuple[str, int] | None:
-    from .store import UserError  # noqa: PLC0415 not needed for --help
+    from .store import UserError
 
     if isinstance(error, UserError):
         return str(error), MISTAKE
     if type(error).__name__ == "BuildError":
         return str(error), FAILED
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):  # click ends quietly on that one
         return f"{error}\nNothing half-written was left. The same command goes on from here.", FAILED
     return None
 
@@ -54,7 +53,9 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("quickstart"), help="Folder to fill.", show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("quickstart"), help="Folder to fill.", show_default=True
+)
 @click.option("--quiet", is_flag=True, help="Say nothing while building.")
 def quickstart(out: Path, *, quiet: bool) -> None:
     """Build a first study from this Python's own documentation and source code.
@@ -63,7 +64,7 @@ def quickstart(out: Path, *, quiet: bool) -> None:
 
     Example: tokenladder quickstart --out first
     """
-    from .quickstart import make_corpus, study_text  # noqa: PLC0415 as below
+    from .quickstart import make_corpus, study_text
 
     study = out / "study.toml"
     out.mkdir(parents=True, exist_ok=True)
@@ -95,9 +96,9 @@ def plan(study: str, out: str, store_root: str | None, *, as_json: bool) -> None
 
     Example: tokenladder plan study.toml
     """
-    from .plan import make_plan  # noqa: PLC0415 heavy, as all imports inside commands
-    from .study_file import load  # noqa: PLC0415
-    from .tables import show_plan  # noqa: PLC0415
+    from .plan import make_plan
+    from .study_file import load
+    from .tables import show_plan
 
     described = make_plan(load(study), out, store_root).describe()
     if as_json:
@@ -110,7 +111,9 @@ def plan(study: str, out: str, store_root: str | None, *, as_json: bool) -> None
 @click.argument("study")
 @click.argument("beam", nargs=-1, metavar="[-- BEAM_OPTIONS]")
 @click.option("--out", default="built", help="Folder of the result, local, s3:// or gs://.", show_default=True)
-@click.option("--store", "store_root", help="Folder of stage outputs, shared by studies that name it; inside OUT by default.")
+@click.option(
+    "--store", "store_root", help="Folder of stage outputs, shared by studies that name it; inside OUT by default."
+)
 @click.option("--quiet", is_flag=True, help="Say nothing while building.")
 def build(study: str, beam: tuple[str, ...], out: str, store_root: str | None, *, quiet: bool) -> None:
     """Build STUDY: read, score, find duplicates, choose, encode and pack.
@@ -124,11 +127,11 @@ def build(study: str, beam: tuple[str, ...], out: str, store_root: str | None, *
 
 
 def _build(study: str, out: str, store_root: str | None, beam: Sequence[str], *, quiet: bool) -> dict[str, Any]:
-    from .build import build as run  # noqa: PLC0415
-    from .plan import make_plan  # noqa: PLC0415
-    from .progress import Reporter  # noqa: PLC0415
-    from .study_file import load  # noqa: PLC0415
-    from .tables import show_manifest  # noqa: PLC0415
+    from .build import build as run
+    from .plan import make_plan
+    from .progress import Reporter
+    from .study_file import load
+    from .tables import show_manifest
 
     manifest = run(make_plan(load(study), out, store_root), Reporter(quiet=quiet), beam)
     if not quiet:
@@ -145,8 +148,8 @@ def verify(out: str) -> None:
 
     Example: tokenladder verify built
     """
-    from .tables import show_checks  # noqa: PLC0415
-    from .verify import verify as check  # noqa: PLC0415
+    from .tables import show_checks
+    from .verify import verify as check
 
     checks = check(out)
     show_checks(checks)
@@ -161,8 +164,8 @@ def card(out: str) -> None:
 
     Example: tokenladder card built
     """
-    from ..data_cards.card import render_card  # noqa: PLC0415
-    from . import store  # noqa: PLC0415
+    from ..data_cards.card import render_card
+    from . import store
 
     path = store.join(store.absolute(out), "manifest.json")
     if not store.exists(path):

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 import pyarrow as pa
 
 from ..filters import minhash
 from ..filters.hashing import fmix64
+from ..filters.kernels import kernel
 from . import keys, store
 from .parts import Part, Store
 
@@ -92,8 +92,8 @@ def components(edges: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[n
     return members, members[roots]
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator] # numba has no types
-def _union(count, edges):  # type: ignore[no-untyped-def] # compiled from its arguments
+@kernel
+def _union(count: int, edges: Any) -> Any:
     parent = np.arange(count)
     for n in range(len(edges)):
         a, b = edges[n, 0], edges[n, 1]
@@ -162,7 +162,7 @@ def lead(_bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iter
     yield from keys.split(led, keys.ordinals(packed["key"]))
 
 
-def leader_clusters(
+def leader_clusters(  # noqa: PLR0917 a kernel takes columns
     component: NDArray[np.uint64],
     ids: NDArray[Any],
     signatures: NDArray[np.uint32],
@@ -188,91 +188,125 @@ def leader_clusters(
     needed = int(np.ceil(threshold * bands * rows - 1e-9))
     wordless = signatures[:, 0] == minhash.EMPTY
     same = np.r_[False, (ids[1:] == ids[:-1]) & (component[1:] == component[:-1])] if len(ids) else np.zeros(0, bool)
-    return _lead(component, same, wordless, np.ascontiguousarray(signatures), hashes, needed, LEADERS_PER_BAND)  # type: ignore[no-any-return]
+    return _lead(component, same, wordless, np.ascontiguousarray(signatures), hashes, needed, LEADERS_PER_BAND)
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator] # numba has no types
-def _lead(component, same, wordless, signatures, hashes, needed, cap):  # type: ignore[no-untyped-def] # compiled
-    count, bands = hashes.shape
+@kernel
+def _lead(  # noqa: PLR0917 a kernel takes columns
+    component: Any, same: Any, wordless: Any, signatures: Any, hashes: Any, needed: int, cap: int
+) -> tuple[Any, Any]:
+    count = len(component)
     leaders = np.arange(count)
     similarity = np.ones(count, np.float32)
-    places = signatures.shape[1]
     seen = np.full(count, -1, np.int64)
-    candidates = np.empty(bands * cap, np.int64)
     low = 0
     while low < count:
         high = low + 1
         while high < count and component[high] == component[low]:
             high += 1
-        # leaders by band hash: an open table of slots, each with a list of at most `cap` leaders
-        size = 16
-        while size < 2 * bands * (high - low):
-            size *= 2
-        table = np.full(size, -1, np.int64)  # slot → list
-        slot_hash = np.zeros(size, np.uint64)
-        head = np.full(bands * (high - low), -1, np.int64)  # list → first entry
-        tail = np.full(bands * (high - low), -1, np.int64)
-        length = np.zeros(bands * (high - low), np.int64)
-        entry_leader = np.empty(bands * (high - low), np.int64)
-        entry_next = np.full(bands * (high - low), -1, np.int64)
-        lists, entries = 0, 0
-        for d in range(low, high):
-            if same[d]:
-                leaders[d] = leaders[d - 1]
-                similarity[d] = similarity[d - 1]
-                continue
-            if wordless[d]:
-                continue
-            found = 0
-            for b in range(bands):
-                slot = np.int64(hashes[d, b] & np.uint64(size - 1))
-                while table[slot] >= 0 and slot_hash[slot] != hashes[d, b]:
-                    slot = (slot + 1) & (size - 1)
-                if table[slot] < 0:
-                    continue
-                entry = head[table[slot]]
-                while entry >= 0:
-                    leader = entry_leader[entry]
-                    if seen[leader] != d:
-                        seen[leader] = d
-                        candidates[found] = leader
-                        found += 1
-                    entry = entry_next[entry]
-            best, best_equal = -1, 0
-            for c in range(found):
-                leader = candidates[c]
-                if best >= 0 and leader > best:
-                    continue
-                equal = 0
-                for p in range(places):
-                    equal += signatures[d, p] == signatures[leader, p]
-                if equal >= needed:
-                    best, best_equal = leader, equal
-            if best >= 0:
-                leaders[d] = best
-                similarity[d] = best_equal / places
-                continue
-            for b in range(bands):
-                slot = np.int64(hashes[d, b] & np.uint64(size - 1))
-                while table[slot] >= 0 and slot_hash[slot] != hashes[d, b]:
-                    slot = (slot + 1) & (size - 1)
-                if table[slot] < 0:
-                    table[slot] = lists
-                    slot_hash[slot] = hashes[d, b]
-                    lists += 1
-                group = table[slot]
-                if length[group] >= cap:
-                    continue
-                entry_leader[entries] = d
-                if length[group] == 0:
-                    head[group] = entries
-                else:
-                    entry_next[tail[group]] = entries
-                tail[group] = entries
-                length[group] += 1
-                entries += 1
+        _lead_component(low, high, same, wordless, signatures, hashes, needed, cap, seen, leaders, similarity)
         low = high
     return leaders, similarity
+
+
+@kernel
+def _lead_component(  # noqa: PLR0917 a kernel takes columns
+    low: int,
+    high: int,
+    same: Any,
+    wordless: Any,
+    signatures: Any,
+    hashes: Any,
+    needed: int,
+    cap: int,
+    seen: Any,
+    leaders: Any,
+    similarity: Any,
+) -> None:
+    """Give each document in [low, high), one component, its leader and the similarity to it."""
+    bands, places = hashes.shape[1], signatures.shape[1]
+    most = bands * (high - low)
+    size = 16
+    while size < 2 * most:
+        size *= 2
+    # leaders by band hash: an open table of slots, each naming a list of at most `cap` leaders
+    table = np.full(size, -1, np.int64)
+    slot_hash = np.zeros(size, np.uint64)
+    lists = np.full((most, 3), -1, np.int64)  # first entry, last entry, length
+    entries = np.full((most, 2), -1, np.int64)  # leader, next entry
+    used_lists, used_entries = 0, 0
+    for d in range(low, high):
+        if same[d]:
+            leaders[d] = leaders[d - 1]
+            similarity[d] = similarity[d - 1]
+            continue
+        if wordless[d]:
+            continue
+        leader, equal = _first_leader(d, signatures, hashes, needed, table, slot_hash, lists, entries, seen)
+        if leader >= 0:
+            leaders[d] = leader
+            similarity[d] = equal / places
+            continue
+        for b in range(bands):
+            slot = _slot(table, slot_hash, hashes[d, b])
+            if table[slot] < 0:
+                table[slot] = used_lists
+                slot_hash[slot] = hashes[d, b]
+                lists[used_lists, 2] = 0
+                used_lists += 1
+            one = table[slot]
+            if lists[one, 2] >= cap:
+                continue
+            entries[used_entries, 0] = d
+            if lists[one, 2] == 0:
+                lists[one, 0] = used_entries
+            else:
+                entries[lists[one, 1], 1] = used_entries
+            lists[one, 1] = used_entries
+            lists[one, 2] += 1
+            used_entries += 1
+
+
+@kernel
+def _first_leader(  # noqa: PLR0917 a kernel takes columns
+    d: int,
+    signatures: Any,
+    hashes: Any,
+    needed: int,
+    table: Any,
+    slot_hash: Any,
+    lists: Any,
+    entries: Any,
+    seen: Any,
+) -> tuple[int, int]:
+    """The first of the leaders that share a band with a document and are similar, or -1; and the equal values."""
+    best, best_equal = -1, 0
+    for b in range(hashes.shape[1]):
+        one = table[_slot(table, slot_hash, hashes[d, b])]
+        if one < 0:
+            continue
+        entry = lists[one, 0]
+        while entry >= 0:
+            leader = entries[entry, 0]
+            entry = entries[entry, 1]
+            if seen[leader] == d or 0 <= best < leader:
+                continue
+            seen[leader] = d
+            equal = 0
+            for p in range(signatures.shape[1]):
+                equal += signatures[d, p] == signatures[leader, p]
+            if equal >= needed:
+                best, best_equal = leader, equal
+    return best, best_equal
+
+
+@kernel
+def _slot(table: Any, slot_hash: Any, wanted: Any) -> int:
+    """The slot of a band's hash, or the free one where it belongs."""
+    slot = np.int64(wanted & np.uint64(len(table) - 1))
+    while table[slot] >= 0 and slot_hash[slot] != wanted:
+        slot = (slot + 1) & (len(table) - 1)
+    return slot  # type: ignore[return-value] # numba's int64 is its int
 
 
 def write_clusters(ordinal: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:

@@ -59,16 +59,24 @@ def encode_part(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _
     lengths = segments.counts(place, spec["fingerprint"], part.id, part.rows)
     new = np.flatnonzero(rows & (lengths == 0))
     if len(new):
-        order = np.arange(len(new)) if choice is None else np.argsort(choice.column("priority").to_numpy()[new], kind="stable")
+        order = (
+            np.arange(len(new))
+            if choice is None
+            else np.argsort(choice.column("priority").to_numpy()[new], kind="stable")
+        )
         _encode(place, part, spec, new, order)
         lengths = segments.counts(place, spec["fingerprint"], part.id, part.rows)
     if choice is not None and payload["counts"] is not None:
         buckets = choice.column("priority").to_numpy() >> np.uint64(64 - BUCKET_BITS)
-        counted = pa.table({"stratum": choice.column("stratum"), "bucket": buckets.astype(np.uint16), "tokens": lengths})
+        counted = pa.table(
+            {"stratum": choice.column("stratum"), "bucket": buckets.astype(np.uint16), "tokens": lengths}
+        )
         groups = counted.filter(pa.array(rows)).group_by(["stratum", "bucket"], use_threads=False)
         table = groups.aggregate([("tokens", "count"), ("tokens", "sum")])
         table = table.rename_columns(["stratum", "bucket", "documents", "tokens"])
-        store.write_table(store.join(payload["counts"], name), table.sort_by([("stratum", "ascending"), ("bucket", "ascending")]))
+        store.write_table(
+            store.join(payload["counts"], name), table.sort_by([("stratum", "ascending"), ("bucket", "ascending")])
+        )
 
 
 def _encode(place: Store, part: Part, spec: dict[str, Any], new: NDArray[np.int64], order: NDArray[np.int64]) -> None:

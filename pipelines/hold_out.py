@@ -12,11 +12,11 @@ import functools
 import math
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 import pyarrow as pa
 
 from ..filters import minhash
+from ..filters.kernels import kernel
 from . import keys, store
 from .parts import Part, Store, read_clusters
 
@@ -57,7 +57,7 @@ def gather_part(payload: dict[str, Any], **_: Any) -> None:
 
 
 def exclude_part(payload: dict[str, Any], **_: Any) -> None:
-    """Write the rows of a part that may not be trained on: `row`, and `near`, the held-out document that it is or is near.
+    """Write the rows of a part that may not be trained on: `row`, and `near`, the held-out document it is or is near.
 
     Args:
         payload: As for `gather_part`, and `threshold`.
@@ -78,7 +78,9 @@ def exclude_part(payload: dict[str, Any], **_: Any) -> None:
         wordless = signatures[:, 0] == minhash.EMPTY
         hashes = minhash.band_hashes(signatures, bands, rows)
         hashes_held, order = held.bands(bands, rows)
-        _find_near(signatures, hashes, exists & ~wordless & (nearest < 0), held.signatures, hashes_held, order, needed, nearest)
+        _find_near(
+            signatures, hashes, exists & ~wordless & (nearest < 0), held.signatures, hashes_held, order, needed, nearest
+        )
     found = np.flatnonzero(nearest >= 0)
     table = pa.table({"row": found.astype(np.uint32), "near": keys.id_column(held.ids[nearest[found]])})
     store.write_table(store.join(payload["folder"], "excluded", f"{payload['ordinal']:07d}.parquet"), table)
@@ -115,8 +117,17 @@ def _held_out(folder: str) -> _HeldOut:
     return _HeldOut(folder)
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator] # numba has no types
-def _find_near(signatures, hashes, search, held, held_hashes, held_order, needed, nearest):  # type: ignore[no-untyped-def]
+@kernel
+def _find_near(  # noqa: PLR0917 a kernel takes columns
+    signatures: Any,
+    hashes: Any,
+    search: Any,
+    held: Any,
+    held_hashes: Any,
+    held_order: Any,
+    needed: int,
+    nearest: Any,
+) -> None:
     bands = hashes.shape[1]
     places = signatures.shape[1]
     seen = np.full(len(held), -1, np.int64)

@@ -64,8 +64,8 @@ class Child:
         self._cell.write(NOWHERE.to_bytes(8, sys.byteorder, signed=True))
         self._cell.flush()
         self._map = mmap.mmap(self._cell.fileno(), 8)
-        single = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")}
-        self._process = subprocess.Popen(
+        single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
+        self._process = subprocess.Popen(  # noqa: S603 this package's own module
             [sys.executable, "-m", "tokenladder.pipelines.child", str(self._cell.fileno())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -198,8 +198,12 @@ def call(target: str, payload: dict[str, Any], *, stall: float = STALL_SECONDS) 
         except ChildDiedError as death:
             deaths[death.ordinal] += 1
             if death.ordinal == NOWHERE and deaths[NOWHERE] >= ATTEMPTS:
-                raise RuntimeError(f"{target}: its process {death.how} {ATTEMPTS} times, last with {payload}") from death
-            if death.ordinal != NOWHERE and deaths[death.ordinal] == 2:  # noqa: PLR2004 once may be bad luck
+                raise RuntimeError(
+                    f"{target}: its process {death.how} {ATTEMPTS} times, last with {payload}"
+                ) from death
+            if death.ordinal != NOWHERE and deaths[death.ordinal] == 2:
                 reject[str(death.ordinal)] = f"extraction {death.how}"
             elif deaths[death.ordinal] > ATTEMPTS:
-                raise RuntimeError(f"{target}: its process {death.how} at a record that was already rejected") from death
+                raise RuntimeError(
+                    f"{target}: its process {death.how} at a record that was already rejected"
+                ) from death

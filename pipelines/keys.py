@@ -85,9 +85,11 @@ def joined(values: Iterable[bytes], dtype: DTypeLike) -> NDArray[Any]:
 
 def split(array: NDArray[Any], buckets: NDArray[np.integer[Any]]) -> Iterable[tuple[int, bytes]]:
     """A packed array cut by bucket numbers, as (bucket, bytes) pairs in ascending order of bucket."""
+    if not len(buckets):
+        return
     order = np.argsort(buckets, kind="stable")
     array, buckets = array[order], buckets[order]
-    starts = np.flatnonzero(np.r_[True, buckets[1:] != buckets[:-1]]) if len(buckets) else []
-    stops = np.r_[starts[1:], len(buckets)] if len(buckets) else []
+    starts = np.flatnonzero(np.r_[True, buckets[1:] != buckets[:-1]])
+    stops = np.r_[starts[1:], len(buckets)]
     for start, stop in zip(starts, stops, strict=True):
         yield int(buckets[start]), array[start:stop].tobytes()

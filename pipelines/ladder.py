@@ -28,9 +28,7 @@ BUCKETS = 1 << BUCKET_BITS
 GROUP_DOCUMENTS = 1 << 20
 """Neighbouring buckets are sorted together until they hold so many documents: 44 bytes each, 46 MB a group."""
 
-ORDERED = np.dtype(
-    [("priority", "<u8"), ("id", keys.ID), ("tie", "<u8"), ("key", "<u8"), ("tokens", "<i8")]
-)
+ORDERED = np.dtype([("priority", "<u8"), ("id", keys.ID), ("tie", "<u8"), ("key", "<u8"), ("tokens", "<i8")])
 PLACED = np.dtype([("row", "<u4"), ("stratum", "<u2"), ("offset", "<i8"), ("tokens", "<i8")])
 
 
@@ -99,7 +97,9 @@ def emit_order(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     numbers = np.array([number.get(name, -1) for name in stratum.dictionary.to_pylist()] or [-1], np.int64)
     strata = numbers[stratum.indices.to_numpy(zero_copy_only=False)]
     priority = choice.column("priority").to_numpy()
-    group = _group_of(plan["groups"], len(plan["strata"]))[strata, (priority >> np.uint64(64 - BUCKET_BITS)).astype(np.int64)]
+    group = _group_of(plan["groups"], len(plan["strata"]))[
+        strata, (priority >> np.uint64(64 - BUCKET_BITS)).astype(np.int64)
+    ]
     rows = np.flatnonzero((choice.column("code").to_numpy() == CANDIDATE) & (strata >= 0) & (group >= 0))
     packed = np.empty(len(rows), ORDERED)
     packed["priority"] = priority[rows]

@@ -92,7 +92,7 @@ def _placed(payload: dict[str, Any], name: str, rows: int) -> tuple[NDArray[np.i
     return tokens, rung
 
 
-def _outcomes(  # noqa: PLR0913, PLR0917 each is a column
+def _outcomes(  # noqa: PLR0917 each is a column
     payload: dict[str, Any],
     documents: pa.Table,
     choice: pa.Table,

@@ -54,7 +54,7 @@ def fingerprint(plan: Plan, summaries: dict[str, dict[str, Any]], tokenizer: dic
     )
 
 
-def assemble(  # noqa: PLR0913, PLR0917 everything that a manifest tells
+def assemble(  # noqa: PLR0917 everything that a manifest tells
     plan: Plan,
     fingerprint: str,
     summaries: dict[str, dict[str, Any]],
@@ -147,7 +147,9 @@ def _counts(plan: Plan, summaries: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _listed(shards: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: shard[key] for key in ("path", "documents", "sequences", "tokens", "sha256", "bytes")} for shard in shards]
+    return [
+        {key: shard[key] for key in ("path", "documents", "sequences", "tokens", "sha256", "bytes")} for shard in shards
+    ]
 
 
 def _recipe(made: Made, length: int) -> dict[str, Any]:
@@ -190,7 +192,11 @@ def _outcomes(ledgers: list[dict[str, Any]]) -> dict[str, Any]:
     for ledger in ledgers:
         source = out.setdefault(
             ledger["source"],
-            {"records": 0, "bytes": 0, "outcomes": {name: {"records": 0, "bytes": 0, "reasons": {}} for name in OUTCOMES}},
+            {
+                "records": 0,
+                "bytes": 0,
+                "outcomes": {name: {"records": 0, "bytes": 0, "reasons": {}} for name in OUTCOMES},
+            },
         )
         source["records"] += ledger["rows"]
         for row in ledger["counts"]:

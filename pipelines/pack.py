@@ -31,14 +31,14 @@ def write_shard(payload: dict[str, Any], **_: Any) -> None:
 
     Args:
         payload: `store`, `plan` (path), `parts` (path of the list of parts), `folder` (of the ladder), `tokenizer`
-            (fingerprint), `number`, `first` and `count` (sequences), `owed` and `given` (the schedule's state), `shard`,
+            (fingerprint), `first` and `count` (sequences), `owed` and `given` (the schedule's state), `shard`,
             `documents` and `marker` (paths of what is written), `identity` (of the ladder).
     """
     plan = _plan(payload["plan"])
     length = plan["sequence_length"]
     weights = np.array(plan["weights"], np.int64)
     given = np.array(payload["given"], np.int64)
-    picks, _ = State(weights, np.array(payload["owed"], np.int64), given).advance(payload["count"])
+    picks = State(weights, np.array(payload["owed"], np.int64), given).advance(payload["count"])[0]
     tokens = np.empty((payload["count"], length), plan["dtype"])
     rows = []
     for stratum in np.unique(picks):
@@ -100,9 +100,7 @@ def _fill(payload: dict[str, Any], pieces: NDArray[Any], out: NDArray[Any]) -> N
             reader.copy(int(rows[n]), start, start + length, out[at : at + length])
 
 
-STANDS = np.dtype(
-    [("sequence", "<i8"), ("position", "<i4"), ("id", keys.ID), ("offset", "<i8"), ("length", "<i4")]
-)
+STANDS = np.dtype([("sequence", "<i8"), ("position", "<i4"), ("id", keys.ID), ("offset", "<i8"), ("length", "<i4")])
 
 
 def _cut(pieces: NDArray[Any], sequences: NDArray[np.int64], length: int) -> NDArray[Any]:

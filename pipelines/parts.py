@@ -106,7 +106,7 @@ def read_clusters(folder: str, ordinal: int) -> pa.Table:
 
 
 def missing(folder: str, names: Iterable[str], suffix: str) -> list[str]:
-    """Those names that have no finished file `NAME + suffix` below a folder, in order; one listing for each subfolder."""
+    """Those names that have no finished file `NAME + suffix` below a folder, in order; one listing a subfolder."""
     listed: dict[str, set[str]] = {}
     out = []
     for name in names:

@@ -131,8 +131,10 @@ class Plan:
                 name: {
                     "weights": self.study.recipe(name).weights,
                     "rules": [str(rule) for rule in self.study.recipe(name).keep],
-                    "rungs": {rung: {"requested": n, "tokens": whole(n, settings.sequence_length) * settings.sequence_length}
-                              for rung, n in self.study.rungs.items()},
+                    "rungs": {
+                        rung: {"requested": n, "tokens": whole(n, settings.sequence_length) * settings.sequence_length}
+                        for rung, n in self.study.rungs.items()
+                    },
                 }
                 for name in settings.recipes
             },

@@ -35,7 +35,8 @@ def read_slice(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _:
     place = Store(payload["store"])
     source = Source(**payload["source"])
     families = {
-        fingerprint: filters.family(spec["type"])(**spec["parameters"]) for fingerprint, spec in payload["scores"].items()
+        fingerprint: filters.family(spec["type"])(**spec["parameters"])
+        for fingerprint, spec in payload["scores"].items()
     }
     reject = {int(ordinal): reason for ordinal, reason in payload.get("reject", {}).items()}
     writer = _PartWriter(place, payload["id"], families)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
+
+from ..filters.kernels import kernel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,8 +92,8 @@ def prefix_counts(weights: NDArray[np.int64], lengths: Sequence[int]) -> list[ND
     return out
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator] # numba has no types
-def _advance(weights, owed, given, picks):  # type: ignore[no-untyped-def] # compiled from its arguments
+@kernel
+def _advance(weights: Any, owed: Any, given: Any, picks: Any) -> None:
     k = len(weights)
     if k == 1:
         picks[:] = 0

@@ -27,8 +27,6 @@ def score_part(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _:
     family = filters.family(payload["type"])(**payload["parameters"])
     with store.open_input(place.documents(payload["part"])) as file:
         parquet = pq.ParquetFile(file)
-        groups = (
-            parquet.read_row_group(n, use_threads=False).combine_chunks() for n in range(parquet.num_row_groups)
-        )
+        groups = (parquet.read_row_group(n, use_threads=False).combine_chunks() for n in range(parquet.num_row_groups))
         batches = [family.score(batch) for group in groups for batch in group.to_batches()]
     store.write_table(place.score(payload["fingerprint"], payload["part"]), pa.Table.from_batches(batches))

@@ -48,7 +48,9 @@ def counts(place: Store, tokenizer: str, part: str, rows: int) -> NDArray[np.int
     return out
 
 
-def write(place: Store, tokenizer: str, part: str, rows: NDArray[np.int64], offsets: NDArray[np.int64], ids: Any) -> None:
+def write(  # noqa: PLR0917 each is a column or says whose
+    place: Store, tokenizer: str, part: str, rows: NDArray[np.int64], offsets: NDArray[np.int64], ids: Any
+) -> None:
     """Add a segment.
 
     Args:

@@ -1,7 +1,7 @@
 """Files: one layer over local paths, s3:// and gs://, and the store of stage outputs.
 
-Everything that a build writes goes through `write_bytes`: a temporary name and a rename on local disks, one whole put on
-object stores, so that nothing half-written is ever visible under its final name.
+Everything that a build writes goes through `write_bytes`: a temporary name and a rename on local disks, one whole put
+on object stores, so that nothing half-written is ever visible under its final name.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ def open_input(path: str, *, offset: int = 0) -> pa.NativeFile:
 def read_bytes(path: str) -> bytes:
     """The whole content of a file."""
     with open_input(path) as file:
-        return file.read()
+        return bytes(file.read())
 
 
 def exists(path: str) -> bool:
@@ -204,7 +204,7 @@ def exists(path: str) -> bool:
     if not is_remote(path):
         return os.path.lexists(path)
     system, inner = place(path)
-    return system.get_file_info(inner).type != fs.FileType.NotFound
+    return bool(system.get_file_info(inner).type != fs.FileType.NotFound)
 
 
 def names(folder: str) -> set[str]:

@@ -183,9 +183,7 @@ def _tokenizer(table: Any, folder: str, mistakes: list[str]) -> Any:
 
 def _check_references(raw: dict[str, Any], scores: dict[str, Family | None], mistakes: list[str]) -> None:
     """Names that rules, recipes and weights use; on the raw tables, so that other mistakes hide none of these."""
-    sources = raw.get("sources") if isinstance(raw.get("sources"), dict) else {}
-    recipes = raw.get("recipes") if isinstance(raw.get("recipes"), dict) else {}
-    held_out = raw.get("held_out") if isinstance(raw.get("held_out"), dict) else {}
+    sources, recipes, held_out = (_table(raw, section) for section in ("sources", "recipes", "held_out"))
     if not raw.get("recipes"):
         mistakes.append("recipes: missing. Add at least one [recipes.NAME]")
     _check_rules(held_out.get("keep"), "held_out.keep", scores, sources, mistakes)
@@ -214,6 +212,11 @@ def _check_references(raw: dict[str, Any], scores: dict[str, Family | None], mis
             _check_score(key, "label", f"strata[{n}]", scores, mistakes)
 
 
+def _table(raw: dict[str, Any], section: str) -> dict[str, Any]:
+    value = raw.get(section)
+    return value if isinstance(value, dict) else {}
+
+
 def _check_weights(weights: dict[str, Any], where: str, sources: Any, mistakes: list[str]) -> None:
     for stratum, weight in weights.items():
         if stratum.split("/")[0] not in sources:
@@ -226,9 +229,7 @@ def _check_weights(weights: dict[str, Any], where: str, sources: Any, mistakes: 
         mistakes.append(f"{where}: shares sum to {total:g}. They must sum to 1")
 
 
-def _check_rules(
-    rules: Any, where: str, scores: dict[str, Family | None], sources: Any, mistakes: list[str]
-) -> None:
+def _check_rules(rules: Any, where: str, scores: dict[str, Family | None], sources: Any, mistakes: list[str]) -> None:
     for n, rule in enumerate(rules if isinstance(rules, list) else []):
         if not isinstance(rule, dict) or not isinstance(rule.get("score"), str):
             continue
@@ -241,14 +242,15 @@ def _check_rules(
         low, high = rule.get("min"), rule.get("max")
         if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
             mistakes.append(f"{key}: min {low:g} is above max {high:g}")
-        for source in rule.get("sources") or ():
-            if source not in sources:
-                mistakes.append(f"{key}.sources: there is no source {source!r}{_did_you_mean(str(source), sources)}")
+        named = rule.get("sources")
+        mistakes.extend(
+            f"{key}.sources: there is no source {source!r}{_did_you_mean(source, sources)}"
+            for source in (named if isinstance(named, list) else [])
+            if isinstance(source, str) and source not in sources
+        )
 
 
-def _check_score(
-    address: str, role: str, where: str, scores: dict[str, Family | None], mistakes: list[str]
-) -> None:
+def _check_score(address: str, role: str, where: str, scores: dict[str, Family | None], mistakes: list[str]) -> None:
     name, _, column = address.partition(".")
     if address in COLUMNS:
         if COLUMNS[address] != role:
@@ -279,8 +281,7 @@ def _check_settings(settings: Settings, mistakes: list[str]) -> None:
     if settings.strata[0] != "source":
         mistakes.append(f"strata: starts with {settings.strata[0]!r}. The first is always 'source'")
     if settings.held_out is not None and settings.held_out.tokens < settings.sequence_length:
-        mistakes.append(
-            f"held_out.tokens: {short(settings.held_out.tokens)} is less than one sequence of {settings.sequence_length}"
-        )
+        tokens = short(settings.held_out.tokens)
+        mistakes.append(f"held_out.tokens: {tokens} is less than one sequence of {settings.sequence_length}")
     if "held_out" in settings.recipes:
         mistakes.append("recipes.held_out: 'held_out' is the name of the held-out set. Choose another name")

@@ -60,9 +60,9 @@ def show_manifest(manifest: dict[str, Any]) -> None:
                 funnel.add_row(f"  {reason}", *(f"{n:,}" if n else "" for n in numbers), style="dim")
         rungs = _table(f"{name}: rungs", "rung", "tokens", "sequences", "repeated", "shards", *recipe["strata"])
         for rung in recipe["rungs"]:
-            numbers = (rung["tokens"], rung["sequences"], rung["repeated_tokens"], len(rung["shards"]))
+            figures = (rung["tokens"], rung["sequences"], rung["repeated_tokens"], len(rung["shards"]))
             strata = (f"{stratum['tokens']:,}" for stratum in rung["strata"].values())
-            rungs.add_row(rung["name"], *(f"{n:,}" for n in numbers), *strata)
+            rungs.add_row(rung["name"], *(f"{n:,}" for n in figures), *strata)
         for table in (funnel, rungs):
             console.print()
             console.print(table)
