@@ -45,6 +45,7 @@ type = "gopher"
 
 [recipes.web]
 dedup = {dedup}
+repeat = 8
 keep = {rules}
 """
 
@@ -57,7 +58,7 @@ class Built:
         usage: Processor time and memory.
         outcomes: Documents by outcome, from the ledger.
         reasons: Documents that were dropped or rejected, by reason.
-        tokens: Tokens of the largest rung.
+        tokens: Different tokens in the largest rung.
     """
 
     usage: measure.Usage
@@ -132,4 +133,4 @@ def build(file: Path, out: Path, *, memory: bool = False, start: Sequence[str | 
             if row["outcome"] in ("dropped", "rejected"):
                 reasons[row["reason"]] += 1
     rungs = json.loads((out / "manifest.json").read_text())["recipes"]["web"]["rungs"]
-    return Built(usage, outcomes, reasons, max(rung["tokens"] for rung in rungs))
+    return Built(usage, outcomes, reasons, rungs[-1]["unique_tokens"])
