@@ -133,8 +133,9 @@ def _bound(html: bytes) -> int:
     """Most tags open at once if no element could close another or hold nothing."""
     data = np.frombuffer(html, np.uint8)
     at = np.flatnonzero(data[:-1] == ord("<")) + 1
-    after = data[at]
-    step = ((after | 32) - np.uint8(ord("a")) < 26).astype(np.int32) - (after == ord("/"))
+    if len(at) <= MAX_DEPTH:
+        return len(at)
+    step = np.where(data[at] == ord("/"), np.int32(-1), np.int32(1))  # comments count as open: a bound may be too high
     depth = np.concatenate(([0], np.cumsum(step)))
     return int((depth - np.minimum.accumulate(depth)).max())
 

@@ -126,7 +126,13 @@ def test_the_depth_check_is_linear(piece):
     assert time.process_time() - began < 5
 
 
-def test_the_bound_is_never_under_the_depth():
-    assert module._bound(b"<a><b></b><c></c></a>") == 2
-    assert module._bound(b"</a></a><b><c>") == 2
-    assert module._bound(b"<") == 0
+@given(st.lists(st.sampled_from([b"<a>", b"</a>", b"text", b"<"]), max_size=40))
+def test_the_bound_is_never_under_the_depth(pieces):
+    html = b"".join(pieces)
+    depth = deepest = 0
+    for piece in pieces:
+        depth = max(0, depth + (piece == b"<a>") - (piece == b"</a>"))
+        deepest = max(deepest, depth)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MAX_DEPTH", 0)
+        assert deepest <= module._bound(html) <= html.count(b"<")
