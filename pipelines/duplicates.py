@@ -73,7 +73,7 @@ def check_wipe_out(pool: Pool, clusters: str, most: float) -> None:
         lambda path: store.read_table(path, ["leads"]).column(0), [store.join(members, name) for name in names]
     )
     for name, leads in zip(names, led, strict=True):
-        lost[pool.parts[int(name.partition(".")[0])].source] += len(leads) - np.count_nonzero(leads.to_numpy())
+        lost[pool.parts[int(name.partition(".")[0])].source] += len(leads) - int(np.count_nonzero(leads.to_numpy()))
     for source, n in sorted(lost.items()):
         documents = sum(part.documents for part in pool.parts if part.source == source)
         if n > most * documents:

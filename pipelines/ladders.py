@@ -168,7 +168,8 @@ def _histogram(folder: str, value: str) -> tuple[dict[str, NDArray[np.int64]], d
     tables = read_all(store.read_table, [store.join(folder, name) for name in sorted(store.names(folder))])
     table = pa.concat_tables(tables).combine_chunks()
     stratum = table.column("stratum").combine_chunks().dictionary_encode()
-    documents, values = {}, {}
+    documents: dict[str, NDArray[np.int64]] = {}
+    values: dict[str, NDArray[np.int64]] = {}
     codes, buckets = stratum.indices.to_numpy(), table.column("bucket").to_numpy()
     for n, name in enumerate(stratum.dictionary.to_pylist()):
         for out, column in ((documents, "documents"), (values, value)):
@@ -274,7 +275,8 @@ def shard_ranges(ladder: Ladder, shard_sequences: int) -> list[tuple[int, int]]:
     >>> shard_ranges(ladder, 4)
     [(0, 3), (3, 3), (6, 2)]
     """
-    out, start = [], 0
+    out: list[tuple[int, int]] = []
+    start = 0
     for end in ladder.rungs.values():
         pieces = -(-(end - start) // shard_sequences)
         for n in range(pieces):  # of nearly equal size, the larger ones first

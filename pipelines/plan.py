@@ -14,7 +14,7 @@ from . import store
 from .ladder import held_out_seed
 from .parts import Store, missing
 from .study import short
-from .study_file import COLUMNS
+from .study_checks import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -118,7 +118,7 @@ def hold_out(plan: Plan, pool: Pool, held: HeldOut, clusters: str) -> tuple[Ladd
     if store.exists(store.join(folder, "done.json")):
         return ladder, excluded
     places = store.join(ladder.folder, "places")
-    common = {"family": plan.signature, "clusters": clusters, "places": places, "folder": folder}
+    common: dict[str, Any] = {"family": plan.signature, "clusters": clusters, "places": places, "folder": folder}
     drawn = store.names(places)
     inside = [task for task in pool.tasks(**common) if f"{task['ordinal']:07d}.parquet" in drawn]
     pool.engine.each("gather the held-out set", f"{PIPELINES}.hold_out:gather_part", inside)

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 _UNITS = {"": 0, "K": 3, "M": 6, "B": 9, "G": 9, "T": 12}
 _COUNT = re.compile(r"^\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([KMBGT]?)\s*$", re.IGNORECASE)
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+NAME_IS = "letters, digits, '.', '_' and '-', with a letter or digit first"
+"""What names of studies, sources, scores and recipes are made of: they stand in paths."""
+
 _CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
@@ -141,7 +144,7 @@ class Dedup:
 class Settings:
     """What a study says beside its sources, scores and tokenizer."""
 
-    name: Annotated[str, Field(pattern=_NAME.pattern)]
+    name: Annotated[str, Field(pattern=NAME.pattern)]
     budgets: Annotated[tuple[Count, ...], Field(min_length=1)]
     recipes: Annotated[dict[str, Recipe], Field(min_length=1)]
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

@@ -1,0 +1,163 @@
+"""Checks of a study across its sections: names, references between them, shares, and what rules ask of which column."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from .study import NAME, NAME_IS, Settings, short
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..filters.family import Family
+
+COLUMNS = {"source": "label", "kind": "label", "file_type": "label", "licence": "label", "bytes": "value"}
+"""Columns that every document has and rules may speak about, and whether they hold a label or a value."""
+
+_TESTS = {"label": "is, in", "value": "min, max, top"}
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest known one, or all of them.
+
+    >>> did_you_mean("wab", ["web", "code"])
+    ", did you mean 'web'?"
+    """
+    known = list(known)
+    close = difflib.get_close_matches(given, known, n=1)
+    if close:
+        return f", did you mean '{close[0]}'?"
+    return f". Known: {', '.join(known)}" if known else ""
+
+
+def check_names(tables: dict[str, Any], section: str, mistakes: list[str]) -> None:
+    """What tables are called: names stand in paths, addresses (`score.column`) and strata (`source/label`)."""
+    for name in tables:
+        if not NAME.fullmatch(name):
+            mistakes.append(f"{section}.{json.dumps(name)}: not a name. Use {NAME_IS}")
+        elif section == "scores" and "." in name:
+            mistakes.append(
+                f"{section}.{json.dumps(name)}: a dot stands before a column. Use another name for the score"
+            )
+
+
+def check_references(raw: dict[str, Any], scores: dict[str, Family | None], mistakes: list[str]) -> None:
+    """Names that rules, recipes and weights use; on the raw tables, so that other mistakes hide none of these."""
+    sources, recipes, held_out = (_table(raw, section) for section in ("sources", "recipes", "held_out"))
+    check_names(recipes, "recipes", mistakes)
+    _check_rules(held_out.get("keep"), "held_out.keep", scores, sources, mistakes)
+    for name, recipe in recipes.items():
+        where = f"recipes.{name}"
+        if not isinstance(recipe, dict):
+            continue
+        _check_rules(recipe.get("keep"), f"{where}.keep", scores, sources, mistakes)
+        seen = [name]
+        base = recipe.get("base")
+        while isinstance(base, str) and base in recipes and base not in seen and isinstance(recipes[base], dict):
+            seen.append(base)
+            base = recipes[base].get("base")
+        if isinstance(base, str):
+            chain = " → ".join([*seen, base])
+            if base in seen:
+                mistakes.append(f"{where}.base: goes in a circle: {chain}")
+            else:
+                mistakes.append(f"{where}.base: there is no recipe {base!r}{did_you_mean(base, recipes)}")
+        weights = recipe.get("weights")
+        if isinstance(weights, dict):
+            _check_weights(weights, f"{where}.weights", sources, mistakes)
+    strata = raw.get("strata", [])
+    for n, key in enumerate(strata if isinstance(strata, list) else []):
+        if isinstance(key, str):
+            _check_score(key, "label", f"strata[{n}]", scores, mistakes)
+
+
+def _table(raw: dict[str, Any], section: str) -> dict[str, Any]:
+    value = raw.get(section)
+    return value if isinstance(value, dict) else {}
+
+
+def _check_weights(weights: dict[str, Any], where: str, sources: Any, mistakes: list[str]) -> None:
+    for stratum, weight in weights.items():
+        if stratum.split("/")[0] not in sources:
+            mistakes.append(f"{where}.{stratum}: there is no such source{did_you_mean(stratum, sources)}")
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or weight < 0:
+            mistakes.append(f"{where}.{stratum}: {weight!r} is not a share. Write a number from 0 to 1")
+            return
+    total = sum(weights.values())
+    if abs(total - 1) > 1e-6:
+        mistakes.append(f"{where}: shares sum to {total:g}. They must sum to 1")
+
+
+def _check_rules(rules: Any, where: str, scores: dict[str, Family | None], sources: Any, mistakes: list[str]) -> None:
+    for n, rule in enumerate(rules if isinstance(rules, list) else []):
+        if not isinstance(rule, dict) or not isinstance(rule.get("score"), str):
+            continue
+        key = f"{where}[{n}]"
+        tests = [test for test in ("is", "in", "min", "max", "top") if test in rule]
+        if not tests:
+            mistakes.append(f"{key}: says nothing. Give at least one of is, in, min, max, top")
+        for role in sorted({"label" if test in ("is", "in") else "value" for test in tests}):
+            _check_score(rule["score"], role, f"{key}.score", scores, mistakes)
+        low, high = rule.get("min"), rule.get("max")
+        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+            mistakes.append(f"{key}: min {low:g} is above max {high:g}")
+        named = rule.get("sources")
+        mistakes.extend(
+            f"{key}.sources: there is no source {source!r}{did_you_mean(source, sources)}"
+            for source in (named if isinstance(named, list) else [])
+            if isinstance(source, str) and source not in sources
+        )
+
+
+def _check_score(address: str, role: str, where: str, scores: dict[str, Family | None], mistakes: list[str]) -> None:
+    name, _, column = address.partition(".")
+    if address in COLUMNS:
+        if COLUMNS[address] != role:
+            holds = COLUMNS[address]
+            mistakes.append(f"{where}: '{address}' holds a {holds}. Test it with {_TESTS[holds]}")
+        return
+    if name not in scores:
+        mistakes.append(f"{where}: there is no score {name!r}{did_you_mean(name, [*scores, *COLUMNS])}")
+        return
+    found = scores[name]
+    if found is None:  # its own mistake is reported
+        return
+    if not column:
+        if getattr(found, role.upper()) is None:
+            known = ", ".join(f"{name}.{field}" for field in found.columns.names)
+            mistakes.append(f"{where}: {name} has no {role} of its own. Name one of its columns: {known}")
+    elif column not in found.columns.names:
+        mistakes.append(f"{where}: {name} has no column {column!r}{did_you_mean(column, found.columns.names)}")
+    else:
+        kind = _role(found.columns.field(column).type)
+        if kind is None:
+            mistakes.append(f"{where}: {address} can be tested by no rule")
+        elif kind != role:
+            mistakes.append(f"{where}: {address} holds a {kind}. Test it with {_TESTS[kind]}")
+
+
+def _role(kind: pa.DataType) -> str | None:
+    if pa.types.is_string(kind):
+        return "label"
+    return "value" if pa.types.is_integer(kind) or pa.types.is_floating(kind) else None
+
+
+def check_settings(settings: Settings, mistakes: list[str]) -> None:
+    """Budgets, strata and the held-out set, once each has its type."""
+    budgets = list(settings.budgets)
+    if budgets != sorted(set(budgets)):
+        mistakes.append(f"budgets: {', '.join(map(short, budgets))}. List each once, smallest first")
+    for n, budget in enumerate(budgets):
+        if budget < settings.sequence_length:
+            mistakes.append(f"budgets[{n}]: {short(budget)} is less than one sequence of {settings.sequence_length}")
+    if settings.strata[0] != "source":
+        mistakes.append(f"strata: starts with {settings.strata[0]!r}. The first is always 'source'")
+    if settings.held_out is not None and settings.held_out.tokens < settings.sequence_length:
+        tokens = short(settings.held_out.tokens)
+        mistakes.append(f"held_out.tokens: {tokens} is less than one sequence of {settings.sequence_length}")
+    if "held_out" in settings.recipes:
+        mistakes.append("recipes.held_out: 'held_out' is the name of the held-out set. Choose another name")
