@@ -159,6 +159,20 @@ def verify(out: str) -> None:
 
 @cli.command()
 @click.argument("out")
+@click.argument("document")
+def explain(out: str, document: str) -> None:
+    """Say why DOCUMENT is in or out of each recipe: its id, its URL or path, or the end of one.
+
+    Example: tokenladder explain built json/decoder.py
+    """
+    from .explain import explain as look
+    from .tables import show_explanations
+
+    show_explanations(look(out, document))
+
+
+@cli.command()
+@click.argument("out")
 def card(out: str) -> None:
     """Print the data card of a result.
 

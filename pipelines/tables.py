@@ -12,6 +12,7 @@ from .schema import OUTCOMES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .explain import Explanation
     from .verify import Check
 
 
@@ -82,3 +83,14 @@ def show_checks(checks: Sequence[Check]) -> None:
     for column in table.columns[1:]:
         column.justify = "left"
     console.print(table)
+
+
+def show_explanations(explanations: Sequence[Explanation]) -> None:
+    """What happened to each of some documents."""
+    console = Console(highlight=False, soft_wrap=True)
+    for one in explanations:
+        console.print(one.name, style="bold", markup=False)
+        console.print(f"  source    {one.source}, read from {one.record}", markup=False)
+        console.print(f"  document  {one.document or 'none'}", markup=False)
+        for recipe, fate in one.fates.items():
+            console.print(f"  {recipe:<9} {fate}", markup=False)
