@@ -378,7 +378,7 @@ class _Stream:
             else:
                 sizes, kind = pc.list_value_length(column), str(column.type.value_type)
             wanted = self.length * (width if binary else 1)
-            if column.null_count or kind != self.tokenizer.dtype or not pc.all(pc.equal(sizes, wanted)).as_py():
+            if column.null_count or kind != self.tokenizer.dtype or not _all(pc.equal(sizes, wanted)):
                 raise ValueError(f"{path}: not every sequence has {self.length} ids of type {self.tokenizer.dtype}")
             if binary:
                 flat = np.frombuffer(b"".join(column.to_pylist()), np.dtype(kind).newbyteorder("<"))
@@ -480,7 +480,7 @@ class _Stream:
             "Documents": f"{documents:,} fill every position, each ended by its token",
             "Clean": "no document twice" if self.held_out else "nothing held out, no document twice in a pass",
         }
-        return [_check(f"{label} ({self.name})", self.faults[label], self.found[label]) for label in self.labels]
+        return [_check(f"{label} ({self.name})", self.faults[label], self.found.get(label, "")) for label in self.labels]
 
     def _check_rungs(self) -> None:
         """What the manifest says of each rung against the shards' own counts."""
@@ -586,7 +586,7 @@ class _Ledger:
     def _file(self, one: _LedgerFile) -> None:
         table = self.files.parquet(one.path, one.sha256).read(use_threads=False)
         table = table.select(LEDGER.names).cast(LEDGER).combine_chunks()
-        if table.num_rows != one.rows or not pc.all(pc.equal(table.column("source"), one.source)).as_py():
+        if table.num_rows != one.rows or not _all(pc.equal(table.column("source"), one.source)):
             self.faults.append(f"{one.path}: is not {one.rows:,} rows of {one.source}")
         counts = table.group_by(["source", "outcome", "reason"], use_threads=False)
         counts = counts.aggregate([("bytes", "count"), ("bytes", "sum"), ("tokens", "sum")])
@@ -596,7 +596,7 @@ class _Ledger:
         kept = pc.equal(outcome, KEPT)
         stands = pc.or_(pc.is_valid(tokens), pc.is_valid(rung))
         number = pc.index_in(rung, self.rungs)
-        if not pc.all(pc.equal(kept, stands)).as_py() or pc.any(pc.and_(kept, pc.is_null(number))).as_py():
+        if not _all(pc.equal(kept, stands)) or not _all(pc.equal(kept, pc.is_valid(number))):
             self.faults.append(f"{one.path}: tokens and first_rung are not those of the kept rows")
         self._without_document(one, table)
         rows = np.empty(int(pc.sum(kept).as_py() or 0), KEPT_ROW)
@@ -610,7 +610,7 @@ class _Ledger:
         """What duplicates and held-out rows say of other documents."""
         twins, away = pc.equal(outcome, DUPLICATE), pc.equal(outcome, HELD_OUT)
         told = pc.is_valid(table.column("survivor").combine_chunks())
-        if not pc.all(pc.equal(told, pc.or_(twins, away))).as_py():
+        if not _all(pc.equal(told, pc.or_(twins, away))):
             self.faults.append(f"{path}: survivors are not those of the duplicates and held-out rows")
         self.survivors.append(np.unique(_hex_ids(path, table.column("survivor").filter(pc.and_(told, twins)))))
         self.duplicates |= bool(len(self.survivors[-1]))
@@ -728,11 +728,15 @@ def _ids(column: pa.Array) -> NDArray[Any]:
 def _hex_ids(path: str, column: pa.ChunkedArray) -> NDArray[Any]:
     """The same from columns of hex digits."""
     texts = pa.concat_arrays([pa.array([], pa.large_string()), *pc.cast(column, pa.large_string()).chunks])
-    wrong = texts.null_count or not pc.all(pc.equal(pc.binary_length(texts), 32)).as_py()
+    wrong = texts.null_count or not _all(pc.equal(pc.binary_length(texts), 32))
     raw = b"" if wrong else bytes.fromhex("".join(texts.to_pylist()))
     if wrong or len(raw) != 16 * len(texts):
         raise ValueError(f"{path}: not every document is named by 32 hex digits")
     return np.frombuffer(raw, ID)
+
+
+def _all(column: pa.Array) -> bool:
+    return bool(pc.all(column, min_count=0).as_py())
 
 
 def _named(ids: NDArray[Any], text: str, values: NDArray[Any] | None = None) -> list[str]:
