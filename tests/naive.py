@@ -219,3 +219,167 @@ def lengths(text: str) -> dict[str, float]:
         "max_line_length": max(map(len, lines), default=0),
         "alphanumeric": share(sum(map(str.isalnum, text)), len(text)),
     }
+
+
+# --- pipelines: schedule ------------------------------------------------------------------------------------------
+
+
+def integer_weights(weights, one: int) -> list[int]:
+    """Largest remainder: everyone the whole part, then one more to each of the largest remainders, the first of equals."""
+    from fractions import Fraction
+
+    exact = [Fraction(weight) * one / sum(map(Fraction, weights)) for weight in weights]
+    given = [int(weight) for weight in exact]
+    while sum(given) < one:
+        remainders = [weight - whole for weight, whole in zip(exact, given, strict=True)]
+        given[remainders.index(max(remainders))] += 1
+    return given
+
+
+def schedule(weights, count: int) -> list[int]:
+    """Tijdeman's rule in fractions: of those that may take the turn, the one that must take one soonest."""
+    import math
+    from fractions import Fraction
+
+    shares = [Fraction(int(weight), int(sum(weights))) for weight in weights]
+    strata = len(shares)
+    if strata == 1:
+        return [0] * count
+    slack = Fraction(1, 2 * strata - 2)
+    given, picks = [0] * strata, []
+    for n in range(1, count + 1):
+        owed = [share * n - had for share, had in zip(shares, given, strict=True)]
+        may = [i for i in range(strata) if shares[i] and owed[i] >= slack]
+        pick = min(may, key=lambda i: (math.ceil((1 - slack - owed[i]) / shares[i]), i))
+        given[pick] += 1
+        picks.append(pick)
+    return picks
+
+
+# --- pipelines: clusters, held-out set ----------------------------------------------------------------------------
+
+
+def candidate_edges(pairs) -> list[tuple[int, int]]:
+    """From (hash, key) pairs: the least key of each hash with each of its others."""
+    edges = set()
+    for hash_ in {hash_ for hash_, _ in pairs}:
+        keys = sorted({key for other, key in pairs if other == hash_})
+        edges |= {(keys[0], key) for key in keys[1:]}
+    return sorted(edges)
+
+
+def components(edges) -> dict[int, int]:
+    """The least key of each key's component, found breadth first."""
+    neighbours: dict[int, set[int]] = {}
+    for a, b in edges:
+        neighbours.setdefault(a, set()).add(b)
+        neighbours.setdefault(b, set()).add(a)
+    found: dict[int, int] = {}
+    for start in sorted(neighbours):
+        queue = [start]
+        while queue:
+            key = queue.pop(0)
+            if key not in found:
+                found[key] = start
+                queue += neighbours[key]
+    return found
+
+
+def leader_clusters(component, ids, signatures, bands, rows, *, needed, cap, empty):
+    """Walk each component in order: join the first similar leader that shares a band, else lead. (leaders, equal)."""
+    leaders, equals = [], []
+    shelves: dict[tuple, list[int]] = {}
+    for d, signature in enumerate(signatures):
+        places = [(component[d], b, tuple(signature[b * rows : (b + 1) * rows])) for b in range(bands)]
+        leader, equal = d, len(signature)
+        if d and component[d] == component[d - 1] and ids[d] == ids[d - 1]:
+            leader, equal = leaders[-1], equals[-1]
+        elif signature[0] != empty:
+            near = sorted({other for place in places for other in shelves.get(place, [])})
+            alike = [sum(x == y for x, y in zip(signature, signatures[other], strict=True)) for other in near]
+            similar = [(other, n) for other, n in zip(near, alike, strict=True) if n >= needed]
+            if similar:
+                leader, equal = similar[0]
+            else:
+                for place in places:
+                    if len(shelves.setdefault(place, [])) < cap:
+                        shelves[place].append(d)
+        leaders.append(leader)
+        equals.append(equal)
+    return leaders, equals
+
+
+def nearest_held_out(signatures, held, needed: int) -> list[int]:
+    """For each signature the first of the held-out ones with so many equal values, or -1: all are compared with all."""
+    return [
+        next(
+            (n for n, other in enumerate(held) if sum(x == y for x, y in zip(one, other, strict=True)) >= needed),
+            -1,
+        )
+        for one in signatures
+    ]
+
+
+# --- pipelines: choose, ladder, pack ------------------------------------------------------------------------------
+
+
+def top_cut(rows, share: str):
+    """Of rows that end in a weight: the last one in order that fits into a share of the whole weight, or the first."""
+    from fractions import Fraction
+
+    rows = sorted(rows)
+    allowed = Fraction(share) * sum(row[-1] for row in rows)
+    kept, held = [], 0
+    for row in rows:
+        held += row[-1]
+        if held > allowed:
+            break
+        kept.append(row)
+    return (kept or rows[:1])[-1][:-1] if rows else None
+
+
+def groups(documents, tokens, need: int, size: int) -> list[tuple[int, int, int, int]]:
+    """One stratum's buckets in groups (first, stop, base, tokens), each as short as holds `size` documents."""
+    out, first = [], 0
+    while first < len(documents) and sum(tokens[:first]) < need:
+        stop = first + 1
+        while stop < len(documents) and sum(documents[first:stop]) < size and sum(tokens[:stop]) < need:
+            stop += 1
+        if sum(tokens[first:stop]):
+            out.append((first, stop, sum(tokens[:first]), sum(tokens[first:stop])))
+        first = stop
+    return out
+
+
+def stream(documents, picks, length: int) -> list[list[int]]:
+    """The sequences of the mixed stream.
+
+    `documents` gives each stratum's token lists in order; its stream is all of them, over and over; each pick takes the
+    stratum's next `length` tokens.
+    """
+    flat = [[token for document in stratum for token in document] for stratum in documents]
+    taken = [0] * len(flat)
+    out = []
+    for pick in picks:
+        start = taken[pick] * length
+        out.append([flat[pick][n % len(flat[pick])] for n in range(start, start + length)])
+        taken[pick] += 1
+    return out
+
+
+def stratum_weights(weights, text_bytes):
+    """Shares of strata: named ones as named, the others of a source by text out of the source's own share."""
+    from fractions import Fraction
+
+    if weights is None:
+        return {name: Fraction(size) for name, size in text_bytes.items() if size}
+    out = {}
+    for name, size in text_bytes.items():
+        source = name.split("/")[0]
+        if name in weights:
+            out[name] = Fraction(str(weights[name]))
+        elif source in weights:
+            others = [n for n in text_bytes if n.split("/")[0] == source and n not in weights]
+            total = sum(text_bytes[n] for n in others)
+            out[name] = Fraction(str(weights[source])) * size / total if total else Fraction(0)
+    return {name: share for name, share in out.items() if share}
