@@ -12,7 +12,7 @@ from . import duplicates, intake, ladders, manifest, store
 from .engine import Engine
 from .parts import read_all
 from .pool import PIPELINES, Pool
-from .selection import choose_recipe, hold_out, tail
+from .selection import Wanted, choose_recipes, hold_out
 from .vocabulary import open_tokenizer
 
 if TYPE_CHECKING:
@@ -98,32 +98,26 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
     duplicates.check_wipe_out(pool, clusters, settings.dedup.on_wipe_out)
     tokenizer, model, pool = open_tokenizer(plan, pool)
     held, excluded = hold_out(plan, pool, settings.held_out, clusters) if settings.held_out else (None, None)
-    planned: dict[str, tuple[Choices, Ladder]] = {}
-    for name in settings.recipes:
-        recipe = plan.study.recipe(name)
-        dedup = recipe.dedup is not False
-        choices = choose_recipe(plan, pool, name, recipe.keep, clusters, excluded=excluded, dedup=dedup)
-        ladder = ladders.plan_ladder(
-            pool,
-            name,
-            choices.folder,
-            choices.identity,
-            plan.study.rungs,
-            settings.sequence_length,
-            weights=recipe.weights,
-            repeat=recipe.repeat or 1,
-        )
-        planned[name] = (choices, ladder)
+    recipes = {name: plan.study.recipe(name) for name in settings.recipes}
+    wanted = {name: Wanted(recipe.keep, dedup=recipe.dedup is not False) for name, recipe in recipes.items()}
+    choices = choose_recipes(plan, pool, wanted, clusters, excluded)
+    asked = [
+        ladders.Wanted(name, *choices[name].place, plan.study.rungs, recipe.weights, recipe.repeat or 1)
+        for name, recipe in recipes.items()
+    ]
+    planned = ladders.plan_ladders(pool, asked, settings.sequence_length)
     fingerprint = manifest.fingerprint(plan, summaries, tokenizer.identity())
     target = store.join(plan.out, "manifest.json")
     if store.exists(target) and store.read_json(target).get("fingerprint") != fingerprint:
         store.remove(target)  # what it lists is about to be replaced
     sequences = max(1, settings.shard_tokens // settings.sequence_length)
-    held_shards = ladders.pack(pool, held, plan.out, "held_out/shards", "held_out/documents", sequences) if held else []
-    made = {}
-    for name, (choices, ladder) in planned.items():
-        shards = ladders.pack(pool, ladder, plan.out, f"shards/{name}", f"documents/{name}", sequences)
-        made[name] = manifest.Made(ladder, shards, _account(plan, pool, name, choices, ladder, held))
+    targets = [ladders.Shards(planned[name], f"shards/{name}", f"documents/{name}") for name in recipes]
+    if held:
+        targets.append(ladders.Shards(held, "held_out/shards", "held_out/documents"))
+    shards = ladders.pack(pool, targets, plan.out, sequences)
+    ledgers = _account(plan, pool, choices, planned, held)
+    made = {name: manifest.Made(planned[name], shards[n], ledgers[name]) for n, name in enumerate(recipes)}
+    held_shards = shards[-1] if held else []
     _remove_others(plan.out, list(planned), held=held is not None)
     value = manifest.assemble(plan, fingerprint, summaries, tokenizer, held, held_shards, made)
     _publish(plan, value, model)
@@ -142,15 +136,30 @@ def _publish(plan: Plan, value: dict[str, Any], model: bytes) -> None:
             store.write_bytes(path, data)
 
 
-def _account(  # noqa: PLR0917 what a ledger is made of
+def _account(
+    plan: Plan, pool: Pool, choices: dict[str, Choices], planned: dict[str, Ladder], held: Ladder | None
+) -> dict[str, list[dict[str, Any]]]:
+    """Write all ledgers; return for each recipe theirs: `path`, `sha256`, `source`, `rows` and `counts`."""
+    tasks = {name: _ledger_tasks(plan, pool, name, choices[name], ladder, held) for name, ladder in planned.items()}
+    todo = [task for every in tasks.values() for task in every if not ladders.is_marked(task, "ledger")]
+    done = lambda: sum(ladders.is_marked(task, "ledger") for task in todo)  # noqa: E731 a name for a stage's count
+    with pool.report.stage("account", len(todo), done):
+        pool.engine.each("account", f"{PIPELINES}.ledger:write_ledger", todo)
+    out = {}
+    for name, every in tasks.items():
+        for kind in ("ledger", "marker"):
+            folder = every[0][kind].rpartition("/")[0]
+            ladders.remove_left(folder, {task[kind].rpartition("/")[2] for task in every})
+        markers = read_all(store.read_json, [task["marker"] for task in every])
+        out[name] = [{"path": f"ledger/{name}/{n:05d}.parquet", **marker} for n, marker in enumerate(markers)]
+    return out
+
+
+def _ledger_tasks(  # noqa: PLR0917 what a ledger is made of
     plan: Plan, pool: Pool, name: str, choices: Choices, ladder: Ladder, held: Ladder | None
 ) -> list[dict[str, Any]]:
-    """Write a recipe's ledgers; return for each its `path`, `sha256`, `source`, `rows` and `counts`."""
     rules = [str(rule) for rule in plan.study.recipe(name).keep]
-    identity = store.fingerprint(
-        [ladder.identity, tail(choices.folder), held and held.identity, rules, list(ladder.rungs)]
-    )
-    folder, marks = store.join(plan.out, "ledger", name), store.join(plan.out, ".build", "ledger", name)
+    identity = [ladder.identity, choices.identity, held and held.identity, rules, list(ladder.rungs)]
     tasks = pool.tasks(
         choices=store.join(choices.folder, "choices"),
         places=store.join(ladder.folder, "places"),
@@ -158,18 +167,13 @@ def _account(  # noqa: PLR0917 what a ledger is made of
         rules=rules,
         rungs=list(ladder.rungs),
         ends=ladder.ends(plan.study.settings.sequence_length),
-        identity=identity,
+        identity=store.fingerprint(identity),
     )
     for task in tasks:
-        task["ledger"] = store.join(folder, f"{task['ordinal']:05d}.parquet")
-        task["marker"] = store.join(marks, f"{task['ordinal']:05d}.json")
-    todo = [task for task in tasks if not ladders.is_marked(task, "ledger")]
-    with pool.report.stage(f"account for {name}", len(todo), lambda: 0):
-        pool.engine.each(f"account for {name}", f"{PIPELINES}.ledger:write_ledger", todo)
-    ladders.remove_left(folder, {f"{n:05d}.parquet" for n in range(len(tasks))})
-    ladders.remove_left(marks, {f"{n:05d}.json" for n in range(len(tasks))})
-    markers = read_all(store.read_json, [task["marker"] for task in tasks])
-    return [{"path": f"ledger/{name}/{n:05d}.parquet", **marker} for n, marker in enumerate(markers)]
+        number = f"{task['ordinal']:05d}"
+        task["ledger"] = store.join(plan.out, "ledger", name, f"{number}.parquet")
+        task["marker"] = store.join(plan.out, ".build", "ledger", name, f"{number}.json")
+    return tasks
 
 
 def _remove_others(out: str, recipes: list[str], *, held: bool) -> None:

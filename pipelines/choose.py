@@ -152,15 +152,17 @@ def emit_top(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     packed["weight"] = 1
     if rule["by"] == "tokens":
         packed["weight"] = segments.counts(view.place, payload["tokens"], view.part.id, view.part.rows)[passes]
-    yield from keys.split(packed, (packed["value"] >> np.uint64(TOP_SHIFT)).astype(np.int64))
+    group = (packed["value"] >> np.uint64(TOP_SHIFT)).astype(np.int64)
+    yield from keys.split(packed, keys.numbered(payload["number"], group))
 
 
 def rank_top(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
-    """One range of values in order, greatest first, ties by priority."""
+    """One range of values of one recipe in order, greatest first, ties by priority."""
+    number, group = keys.unnumbered(bucket)
     packed = keys.joined(values, TOP)
     packed = packed[np.lexsort((packed["key"], packed["tie"], packed["priority"], packed["value"]))]
     table = pa.table({name: packed[name] for name in TOP.names or ()})
-    store.write_table(store.join(payload["folder"], f"{bucket:07d}.parquet"), table)
+    store.write_table(store.join(payload["folders"][number], f"{group:07d}.parquet"), table)
     return
     yield
 
@@ -201,12 +203,11 @@ def emit_rivals(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     packed["tie"] = view.ties[rows]
     packed["key"] = view.keys[rows]
     packed["id"] = view.ids[rows]
-    yield from keys.split(
-        packed, (fmix64(packed["cluster"]["low"].astype("<u8")) % np.uint64(payload["ranges"])).astype(int)
-    )
+    group = (fmix64(packed["cluster"]["low"].astype("<u8")) % np.uint64(payload["ranges"])).astype(np.int64)
+    yield from keys.split(packed, keys.numbered(payload["number"], group))
 
 
-def eliminate(_bucket: int, values: Iterable[bytes], _payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+def eliminate(bucket: int, values: Iterable[bytes], _payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     """All but the first document of each cluster, sent back to their parts with the survivor's id."""
     packed = keys.joined(values, RIVAL)
     cluster, ids = packed["cluster"], packed["id"]
@@ -218,15 +219,16 @@ def eliminate(_bucket: int, values: Iterable[bytes], _payload: dict[str, Any]) -
     losers = np.empty(int(loses.sum()), LOSER)
     losers["row"] = keys.rows(packed["key"][loses])
     losers["survivor"] = packed["id"][first[loses]]
-    yield from keys.split(losers, keys.ordinals(packed["key"][loses]))
+    yield from keys.split(losers, keys.numbered(keys.unnumbered(bucket)[0], keys.ordinals(packed["key"][loses])))
 
 
-def write_losers(ordinal: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
-    """The duplicates of one part."""
+def write_losers(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+    """The duplicates of one recipe in one part."""
+    number, ordinal = keys.unnumbered(bucket)
     losers = keys.joined(values, LOSER)
     losers = losers[np.argsort(losers["row"])]
     table = pa.table({"row": losers["row"], "survivor": keys.id_column(losers["survivor"])})
-    store.write_table(store.join(payload["folder"], "losers", f"{ordinal:07d}.parquet"), table)
+    store.write_table(store.join(payload["folders"][number], "losers", f"{ordinal:07d}.parquet"), table)
     return
     yield
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
+from ..filters.kernels import kernel
 from ..tokenizers.loading import load_bytes
 from ..tokenizers.sections import TokenizerSection
 from . import segments, store
@@ -40,43 +41,40 @@ def wanted(choice: pa.Table, cutoffs: dict[str, int]) -> NDArray[np.bool_]:
 
 
 def encode_part(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _: None) -> None:
-    """Encode what is wanted of a part and not encoded yet; then count tokens by stratum and bucket of priority.
+    """Encode what any of some recipes wants of a part and is not encoded yet; then count each one's tokens.
+
+    Writes `NUMBER.parquet` in each recipe's folder of counts: `stratum`, `bucket` (of priority), `documents`, `tokens`.
 
     Args:
-        payload: `store`, `part`, `ordinal`, `tokenizer` (`fingerprint`, `section`, `model`), `choices` (folder, or None
-            for all documents), `cutoffs` (bucket by stratum), `counts` (folder of what is counted, or None).
-        at: Not called.
+        payload: `store`, `part`, `ordinal`, `tokenizer` (`fingerprint`, `section`, `model`), and `recipes`: for each
+            `choices` (folder), `cutoffs` (bucket by stratum) and `counts` (folder); without any, all documents are
+            encoded.
+        at: Not called: tokenizers take any text.
     """
     del at
     place, part = Store(payload["store"]), Part(**payload["part"])
     name, spec = f"{payload['ordinal']:07d}.parquet", payload["tokenizer"]
-    if payload["choices"] is None:
-        rows = place.column(part, ("document",)).is_valid().to_numpy()
-        choice = None
+    choices = [store.read_table(store.join(recipe["choices"], name)) for recipe in payload["recipes"]]
+    masks = [wanted(choice, recipe["cutoffs"]) for choice, recipe in zip(choices, payload["recipes"], strict=True)]
+    if choices:
+        rows, priority = np.logical_or.reduce(masks), choices[0].column("priority").to_numpy()
     else:
-        choice = store.read_table(store.join(payload["choices"], name))
-        rows = wanted(choice, payload["cutoffs"])
-    lengths = segments.counts(place, spec["fingerprint"], part.id, part.rows)
-    new = np.flatnonzero(rows & (lengths == 0))
+        rows, priority = place.column(part, ("document",)).is_valid().to_numpy(), np.arange(part.rows)
+    new = np.flatnonzero(rows & (segments.counts(place, spec["fingerprint"], part.id, part.rows) == 0))
     if len(new):
-        order = (
-            np.arange(len(new))
-            if choice is None
-            else np.argsort(choice.column("priority").to_numpy()[new], kind="stable")
-        )
-        _encode(place, part, spec, new, order)
-        lengths = segments.counts(place, spec["fingerprint"], part.id, part.rows)
-    if choice is not None and payload["counts"] is not None:
-        buckets = choice.column("priority").to_numpy() >> np.uint64(64 - BUCKET_BITS)
-        counted = pa.table(
-            {"stratum": choice.column("stratum"), "bucket": buckets.astype(np.uint16), "tokens": lengths}
-        )
-        groups = counted.filter(pa.array(rows)).group_by(["stratum", "bucket"], use_threads=False)
-        table = groups.aggregate([("tokens", "count"), ("tokens", "sum")])
-        table = table.rename_columns(["stratum", "bucket", "documents", "tokens"])
-        store.write_table(
-            store.join(payload["counts"], name), table.sort_by([("stratum", "ascending"), ("bucket", "ascending")])
-        )
+        _encode(place, part, spec, new, np.argsort(priority[new], kind="stable"))
+    lengths = segments.counts(place, spec["fingerprint"], part.id, part.rows)
+    for choice, mask, recipe in zip(choices, masks, payload["recipes"], strict=True):
+        store.write_table(store.join(recipe["counts"], name), _count(choice, mask, lengths))
+
+
+def _count(choice: pa.Table, mask: NDArray[np.bool_], lengths: NDArray[np.int64]) -> pa.Table:
+    buckets = (choice.column("priority").to_numpy() >> np.uint64(64 - BUCKET_BITS)).astype(np.uint16)
+    table = pa.table({"stratum": choice.column("stratum"), "bucket": buckets, "tokens": lengths})
+    groups = table.filter(pa.array(mask)).group_by(["stratum", "bucket"], use_threads=False)
+    counted = groups.aggregate([("tokens", "count"), ("tokens", "sum")])
+    counted = counted.rename_columns(["stratum", "bucket", "documents", "tokens"])
+    return counted.sort_by([("stratum", "ascending"), ("bucket", "ascending")])
 
 
 def _encode(place: Store, part: Part, spec: dict[str, Any], new: NDArray[np.int64], order: NDArray[np.int64]) -> None:
@@ -84,17 +82,21 @@ def _encode(place: Store, part: Part, spec: dict[str, Any], new: NDArray[np.int6
     lengths, pieces = [], []
     for texts in _texts(place.documents(part.id), new):
         offsets, ids = engine.encode(texts)
-        ends = offsets[1:]
         # one end-of-document token after each document
-        pieces.append(np.insert(ids, ends, ids.dtype.type(engine.end_of_document)))
+        pieces.append(np.insert(ids, offsets[1:], ids.dtype.type(engine.end_of_document)))
         lengths.append(np.diff(offsets) + 1)
     ids, counts = np.concatenate(pieces), np.concatenate(lengths)
-    starts = np.r_[0, np.cumsum(counts)[:-1]]
-    sorted_counts = counts[order]
-    offsets = np.r_[0, np.cumsum(sorted_counts)]
-    # position of each output token in the input: its document's start there plus its place in the document
-    gather = np.repeat(starts[order] - offsets[:-1], sorted_counts) + np.arange(offsets[-1])
-    segments.write(place, spec["fingerprint"], part.id, new[order], offsets, ids[gather])
+    offsets = np.r_[0, np.cumsum(counts[order])]
+    out = np.empty_like(ids)
+    _reorder(ids, np.cumsum(counts) - counts, order, offsets, out)
+    segments.write(place, spec["fingerprint"], part.id, new[order], offsets, out)
+
+
+@kernel
+def _reorder(ids: Any, starts: Any, order: Any, offsets: Any, out: Any) -> None:
+    for n in range(len(order)):
+        length = offsets[n + 1] - offsets[n]
+        out[offsets[n] : offsets[n + 1]] = ids[starts[order[n]] : starts[order[n]] + length]
 
 
 def _texts(path: str, rows: NDArray[np.int64]) -> Any:

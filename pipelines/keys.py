@@ -83,6 +83,20 @@ def joined(values: Iterable[bytes], dtype: DTypeLike) -> NDArray[Any]:
     return np.frombuffer(b"".join(values), dtype)
 
 
+def numbered(number: int, buckets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Buckets of one of several recipes that share an exchange.
+
+    >>> unnumbered(int(numbered(3, np.array([7]))[0]))
+    (3, 7)
+    """
+    return np.int64(number << 32) + buckets
+
+
+def unnumbered(bucket: int) -> tuple[int, int]:
+    """The recipe's number, and its bucket."""
+    return bucket >> 32, bucket & 0xFFFFFFFF
+
+
 def split(array: NDArray[Any], buckets: NDArray[np.integer[Any]]) -> Iterable[tuple[int, bytes]]:
     """A packed array cut by bucket numbers, as (bucket, bytes) pairs in ascending order of bucket."""
     if not len(buckets):

@@ -107,7 +107,7 @@ def emit_order(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     packed["tie"] = keys.ties(place, part, payload["source_ordinal"])[rows]
     packed["key"] = keys.keys(payload["ordinal"], rows)
     packed["tokens"] = lengths[rows]
-    yield from keys.split(packed, group[rows])
+    yield from keys.split(packed, keys.numbered(payload["number"], group[rows]))
 
 
 def _group_of(listed: list[dict[str, int]], strata: int) -> NDArray[np.int64]:
@@ -117,13 +117,15 @@ def _group_of(listed: list[dict[str, int]], strata: int) -> NDArray[np.int64]:
     return of
 
 
-def order_group(number: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+def order_group(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     """Sort one group, write each document's offset in its stratum, and send the places back to the parts.
 
     Writes `order/NUMBER.parquet`: `key`, `id`, `offset`, `tokens`, in order; documents that start at or after the
     stratum's needed tokens are left out.
     """
-    plan = store.read_json(payload["plan"])
+    ladder, number = keys.unnumbered(bucket)
+    folder = payload["folders"][ladder]
+    plan = store.read_json(store.join(folder, "plan.json"))
     group = Group(**plan["groups"][number])
     packed = keys.joined(values, ORDERED)
     ids = packed["id"]
@@ -134,21 +136,22 @@ def order_group(number: int, values: Iterable[bytes], payload: dict[str, Any]) -
     table = pa.table(
         {"key": packed["key"], "id": keys.id_column(packed["id"]), "offset": offsets, "tokens": packed["tokens"]}
     )
-    store.write_table(store.join(payload["folder"], "order", f"{number:05d}.parquet"), table)
+    store.write_table(store.join(folder, "order", f"{number:05d}.parquet"), table)
     placed = np.empty(len(packed), PLACED)
     placed["row"] = keys.rows(packed["key"])
     placed["stratum"] = group.stratum
     placed["offset"] = offsets
     placed["tokens"] = packed["tokens"]
-    yield from keys.split(placed, keys.ordinals(packed["key"]))
+    yield from keys.split(placed, keys.numbered(ladder, keys.ordinals(packed["key"])))
 
 
-def write_places(ordinal: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+def write_places(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     """The places of one part's documents: `row`, `stratum`, `offset`, `tokens`."""
+    ladder, ordinal = keys.unnumbered(bucket)
     placed = keys.joined(values, PLACED)
     placed = placed[np.argsort(placed["row"])]
     table = pa.table({name: placed[name] for name in PLACED.names or ()})
-    store.write_table(store.join(payload["folder"], "places", f"{ordinal:07d}.parquet"), table)
+    store.write_table(store.join(payload["folders"][ladder], "places", f"{ordinal:07d}.parquet"), table)
     return
     yield
 

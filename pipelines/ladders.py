@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +13,11 @@ from . import store
 from .ladder import BUCKETS, groups, groups_json
 from .parts import read_all
 from .plan import FORMAT, whole
+from .pool import PIPELINES, numbered
 from .schedule import State, integer_weights, prefix_counts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from fractions import Fraction
 
     from numpy.typing import NDArray
@@ -94,73 +96,120 @@ def stratum_weights(
     return {name: share for name, share in shares.items() if share}, empty
 
 
-def plan_ladder(  # noqa: PLR0917 each is a setting of the study
-    pool: Pool,
-    name: str,
-    choices: str,
-    identity: str,
-    budgets: dict[str, int],
-    length: int,
-    *,
-    weights: dict[str, float] | None = None,
-    repeat: int = 1,
-) -> Ladder:
-    """Encode as much as is needed, place every document, and say what each rung holds.
+@dataclass(frozen=True)
+class Wanted:
+    """What a recipe asks of its ladder.
+
+    Attributes:
+        name: The recipe's name.
+        choices: Folder of what it chose.
+        identity: Fingerprint of the choices.
+        budgets: Requested tokens by rung, ascending.
+        weights: As the study has them.
+        repeat: Passes over a stratum at most.
+    """
+
+    name: str
+    choices: str
+    identity: str
+    budgets: dict[str, int]
+    weights: dict[str, float] | None = None
+    repeat: int = 1
+
+
+@dataclass
+class _Draft:
+    """A ladder in the making: what is needed, and what is encoded of it, by stratum and bucket of priority."""
+
+    wanted: Wanted
+    ladder: Ladder
+    text_bytes: dict[str, NDArray[np.int64]]
+    needed: dict[str, int]
+    goal: dict[str, float]
+    documents: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    tokens: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    complete: dict[str, bool] = field(default_factory=dict)
+
+    @property
+    def cutoffs(self) -> dict[str, int]:
+        """By stratum, the bucket before which everything is to be encoded."""
+        return {
+            stratum: min(BUCKETS, int(np.searchsorted(np.cumsum(sizes), self.goal[stratum])) + 1)
+            for stratum, sizes in self.text_bytes.items()
+        }
+
+    def falls_short(self) -> bool:
+        """Whether more must be encoded; then the goal is raised."""
+        cutoffs = self.cutoffs
+        short = [s for s, need in self.needed.items() if self.tokens[s].sum() < need and not self.complete[s]]
+        for stratum in short:
+            done = int(self.text_bytes[stratum][: cutoffs[stratum]].sum())
+            ratio = done / max(1, int(self.tokens[stratum].sum()))
+            # each round at least a quarter more, so that the number of rounds is bounded whatever the text is like
+            self.goal[stratum] = max(self.needed[stratum] * ratio * MARGIN, done * 1.25, 1.0)
+        return bool(short)
+
+
+def plan_ladders(pool: Pool, wanted: Sequence[Wanted], length: int) -> dict[str, Ladder]:
+    """Encode as much as is needed, place every document, and say what each rung holds; for all recipes together.
 
     Args:
         pool: What all stages share.
-        name: The recipe's name, for people.
-        choices: Folder of what the recipe chose.
-        identity: Fingerprint of the choices.
-        budgets: Requested tokens by rung, ascending.
+        wanted: One for each recipe.
         length: Tokens in a sequence.
-        weights: As the study has them.
-        repeat: Passes over a stratum at most.
+
+    Returns:
+        Ladders by the recipes' names.
 
     Raises:
         UserError: A stratum is empty or runs short; all of them are named with what is missing.
     """
-    _, text_bytes = _histogram(store.join(choices, "histograms"), "text_bytes")
+    drafts = [_draft(pool, one, length) for one in wanted]
+    todo = [draft for draft in drafts if not store.exists(store.join(draft.ladder.folder, "done.json"))]
+    short = todo
+    while short:
+        _encode(pool, short)
+        short = [draft for draft in short if draft.falls_short()]
+    mistakes = [line for draft in todo for line in _shortage(draft)]
+    if mistakes:
+        raise store.UserError("\n".join(mistakes))
+    for draft in todo:
+        available = [int(draft.tokens[stratum].sum()) for stratum in draft.ladder.strata]
+        draft.ladder = dataclasses.replace(draft.ladder, available=available)
+    _place(pool, todo, length)
+    return {draft.wanted.name: _done(draft.ladder) for draft in drafts}
+
+
+def _done(ladder: Ladder) -> Ladder:
+    return dataclasses.replace(ladder, **store.read_json(store.join(ladder.folder, "done.json")))
+
+
+def _draft(pool: Pool, wanted: Wanted, length: int) -> _Draft:
+    _, text_bytes = _histogram(store.join(wanted.choices, "histograms"), "text_bytes")
     kept = {stratum: int(row.sum()) for stratum, row in text_bytes.items()}
-    shares, empty = stratum_weights(weights, kept)
+    shares, empty = stratum_weights(wanted.weights, kept)
     if empty or not shares:
         of = ", ".join(sorted(empty)) or "any source"
-        raise store.UserError(f"{name}: no document of {of} is kept. Loosen its rules or change its weights.")
+        raise store.UserError(f"{wanted.name}: no document of {of} is kept. Loosen its rules or change its weights.")
     strata = sorted(shares)
-    whole_weights = integer_weights([shares[stratum] for stratum in strata])
-    rungs = {rung: whole(tokens, length) for rung, tokens in budgets.items()}
-    counts = prefix_counts(whole_weights, list(rungs.values()))
+    weights = integer_weights([shares[stratum] for stratum in strata])
+    rungs = {rung: whole(tokens, length) for rung, tokens in wanted.budgets.items()}
+    counts = prefix_counts(weights, list(rungs.values()))
     needed = {stratum: int(n) * length for stratum, n in zip(strata, counts[-1], strict=True)}
-    ladder_identity = store.fingerprint(
-        [
-            FORMAT,
-            identity,
-            pool.tokenizer["fingerprint"],
-            strata,
-            whole_weights.tolist(),
-            list(rungs.values()),
-            length,
-            repeat,
-        ]
-    )
-    folder = pool.store.path("ladders", ladder_identity)
-    encoded, tokens, complete = _encode(pool, name, choices, {s: text_bytes[s] for s in strata}, needed)
-    available = {stratum: int(tokens[stratum].sum()) for stratum in strata}
-    short = {s: need - repeat * available[s] for s, need in needed.items() if need > repeat * available[s]}
-    if short:
-        raise store.UserError(_shortage(name, short, needed, available, repeat))
+    depends = [wanted.name, wanted.identity, pool.tokenizer["fingerprint"], strata, weights.tolist(), rungs, length]
+    identity = store.fingerprint([FORMAT, *depends, wanted.repeat])
     ladder = Ladder(
-        name=name,
-        identity=ladder_identity,
-        folder=folder,
+        name=wanted.name,
+        identity=identity,
+        folder=pool.store.path("ladders", identity),
         strata=strata,
-        weights=whole_weights.tolist(),
-        available=[available[s] if complete[s] else max(available[s], needed[s]) for s in strata],
+        weights=weights.tolist(),
+        available=[],
         rungs=rungs,
         counts=[row.tolist() for row in counts],
     )
-    _place(pool, ladder, choices, length, (encoded, tokens), needed)
-    return ladder
+    goal = {stratum: BYTES_PER_TOKEN * need for stratum, need in needed.items()}
+    return _Draft(wanted, ladder, {stratum: text_bytes[stratum] for stratum in strata}, needed, goal)
 
 
 def _histogram(folder: str, value: str) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.int64]]]:
@@ -178,94 +227,80 @@ def _histogram(folder: str, value: str) -> tuple[dict[str, NDArray[np.int64]], d
     return documents, values
 
 
-def _encode(
-    pool: Pool, name: str, choices: str, text_bytes: dict[str, NDArray[np.int64]], needed: dict[str, int]
-) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.int64]], dict[str, bool]]:
-    """Encode each stratum by priority until its tokens suffice or its documents end.
-
-    Returns:
-        Documents and tokens that are encoded, by stratum and bucket; and whether that is the whole stratum.
-    """
-    goal = {stratum: BYTES_PER_TOKEN * need for stratum, need in needed.items()}
-    while True:
-        cutoffs = {
-            stratum: min(BUCKETS, int(np.searchsorted(np.cumsum(sizes), goal[stratum])) + 1)
-            for stratum, sizes in text_bytes.items()
+def _encode(pool: Pool, drafts: Sequence[_Draft]) -> None:
+    """Encode up to the cutoffs of all drafts, each document once, and count what that gave."""
+    depends = [[draft.wanted.identity, draft.cutoffs] for draft in drafts]
+    folder = pool.store.path("counts", store.fingerprint([pool.tokenizer["fingerprint"], depends]))
+    recipes = [
+        {
+            "choices": store.join(draft.wanted.choices, "choices"),
+            "cutoffs": draft.cutoffs,
+            "counts": store.join(folder, str(n)),
         }
-        folder = pool.store.path("counts", store.fingerprint([choices, pool.tokenizer["fingerprint"], cutoffs]))
-        task = {
-            "choices": store.join(choices, "choices"),
-            "tokenizer": pool.tokenizer,
-            "cutoffs": cutoffs,
-            "counts": folder,
-        }
-        label = f"encode {name}"
-        pool.each_part(label, "tokenladder.pipelines.encode:encode_part", folder, isolated=True, **task)
-        documents, tokens = _histogram(folder, "tokens")
-        empty = np.zeros(BUCKETS, np.int64)
-        documents = {stratum: documents.get(stratum, empty) for stratum in text_bytes}
-        tokens = {stratum: tokens.get(stratum, empty) for stratum in text_bytes}
-        complete = {stratum: cutoffs[stratum] == BUCKETS for stratum in text_bytes}
-        short = [s for s, need in needed.items() if tokens[s].sum() < need and not complete[s]]
-        if not short:
-            return documents, tokens, complete
-        for stratum in short:
-            done = int(text_bytes[stratum][: cutoffs[stratum]].sum())
-            ratio = done / max(1, int(tokens[stratum].sum()))
-            # each round at least a quarter more, so that the number of rounds is bounded whatever the text is like
-            goal[stratum] = max(needed[stratum] * ratio * MARGIN, done * 1.25, 1.0)
+        for n, draft in enumerate(drafts)
+    ]
+    last = store.join(folder, str(len(drafts) - 1))  # a task writes there after all others
+    listed = [
+        (numbered(last, task["ordinal"]), task) for task in pool.tasks(tokenizer=pool.tokenizer, recipes=recipes)
+    ]
+    pool.run_missing("encode", f"{PIPELINES}.encode:encode_part", listed, isolated=True)
+    empty = np.zeros(BUCKETS, np.int64)
+    for draft, recipe in zip(drafts, recipes, strict=True):
+        documents, tokens = _histogram(str(recipe["counts"]), "tokens")
+        draft.documents = {stratum: documents.get(stratum, empty) for stratum in draft.text_bytes}
+        draft.tokens = {stratum: tokens.get(stratum, empty) for stratum in draft.text_bytes}
+        draft.complete = {stratum: bucket == BUCKETS for stratum, bucket in draft.cutoffs.items()}
 
 
-def _shortage(name: str, short: dict[str, int], needed: dict[str, int], available: dict[str, int], repeat: int) -> str:
+def _shortage(draft: _Draft) -> list[str]:
+    repeat = draft.wanted.repeat
+    available = {stratum: int(tokens.sum()) for stratum, tokens in draft.tokens.items()}
+    short = {s: need - repeat * available[s] for s, need in draft.needed.items() if need > repeat * available[s]}
+    if not short:
+        return []
     lines = [
-        f"  {s}: {missing:,} tokens missing; {needed[s]:,} needed, {available[s]:,} kept"
+        f"  {s}: {missing:,} tokens missing; {draft.needed[s]:,} needed, {available[s]:,} kept"
         + (f" × {repeat} passes" if repeat > 1 else "")
         for s, missing in sorted(short.items())
     ]
-    passes = max(-(-needed[s] // available[s]) if available[s] else 0 for s in short)
+    passes = max(-(-draft.needed[s] // available[s]) if available[s] else 0 for s in short)
     hint = f", or set repeat = {passes}" if passes else ""
-    advice = f"Lower the budgets, loosen rules, change weights{hint}."
-    return f"{name}: the kept documents do not fill its largest rung.\n" + "\n".join(lines) + f"\n{advice}"
+    return [
+        f"{draft.wanted.name}: the kept documents do not fill its largest rung.",
+        *lines,
+        f"Lower the budgets, loosen rules, change weights{hint}.",
+    ]
 
 
-def _place(  # noqa: PLR0917 histograms and needs beside their ladder
-    pool: Pool,
-    ladder: Ladder,
-    choices: str,
-    length: int,
-    encoded: tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.int64]]],
-    needed: dict[str, int],
-) -> None:
-    if store.exists(store.join(ladder.folder, "done.json")):
-        return
-    listed = groups(
-        np.stack([encoded[0][s] for s in ladder.strata]),
-        np.stack([encoded[1][s] for s in ladder.strata]),
-        [needed[s] for s in ladder.strata],
-    )
-    plan = {
-        "strata": ladder.strata,
-        "weights": ladder.weights,
-        "available": ladder.available,
-        "needed": [needed[s] for s in ladder.strata],
-        "groups": groups_json(listed),
-        "sequence_length": length,
-        "dtype": pool.dtype,
-        "input_ids": "list",
-    }
-    path = store.join(ladder.folder, "plan.json")
-    store.write_json(path, plan)
-    module = "tokenladder.pipelines.ladder"
-    reduce = {"plan": path, "folder": ladder.folder}
-    tasks = pool.tasks(choices=store.join(choices, "choices"), tokenizer=pool.tokenizer["fingerprint"], plan=path)
-    with pool.report.stage(f"place {ladder.name}", len(listed), lambda: 0):
-        pool.engine.exchange(
-            f"place {ladder.name}",
-            f"{module}:emit_order",
-            [(f"{module}:order_group", reduce), (f"{module}:write_places", reduce)],
-            tasks,
+def _place(pool: Pool, drafts: Sequence[_Draft], length: int) -> None:
+    """Order the documents of all drafts in one exchange, and write each ladder's plan."""
+    tasks = []
+    for number, draft in enumerate(drafts):
+        ladder = draft.ladder
+        listed = groups(
+            np.stack([draft.documents[s] for s in ladder.strata]),
+            np.stack([draft.tokens[s] for s in ladder.strata]),
+            [draft.needed[s] for s in ladder.strata],
         )
-    store.write_json(store.join(ladder.folder, "done.json"), dataclasses.asdict(ladder))
+        plan = {
+            "strata": ladder.strata,
+            "weights": ladder.weights,
+            "available": ladder.available,
+            "needed": [draft.needed[s] for s in ladder.strata],
+            "groups": groups_json(listed),
+            "sequence_length": length,
+            "dtype": pool.dtype,
+        }
+        path = store.join(ladder.folder, "plan.json")
+        store.write_json(path, plan)
+        choices = store.join(draft.wanted.choices, "choices")
+        tasks += pool.tasks(choices=choices, tokenizer=pool.tokenizer["fingerprint"], plan=path, number=number)
+    module, folders = f"{PIPELINES}.ladder", {"folders": [draft.ladder.folder for draft in drafts]}
+    reduces = [(f"{module}:order_group", folders), (f"{module}:write_places", folders)]
+    with pool.report.stage("place", len(tasks), lambda: 0):
+        pool.engine.exchange("place", f"{module}:emit_order", reduces, tasks)
+    for draft in drafts:
+        store.write_json(store.join(draft.ladder.folder, "done.json"), {"available": draft.ladder.available})
 
 
 def shard_ranges(ladder: Ladder, shard_sequences: int) -> list[tuple[int, int]]:
@@ -286,60 +321,77 @@ def shard_ranges(ladder: Ladder, shard_sequences: int) -> list[tuple[int, int]]:
     return out
 
 
-def pack(  # noqa: PLR0917 where each kind of file goes
-    pool: Pool, ladder: Ladder, out: str, shards: str, documents: str, shard_sequences: int
-) -> list[dict[str, Any]]:
-    """Write the shards of a ladder, and return for each its `path`, `documents`, `sequences`, `tokens` and `sha256`.
+@dataclass(frozen=True)
+class Shards:
+    """Where a ladder's shards go, relative to the folder of the result.
+
+    Attributes:
+        ladder: The ladder.
+        shards: Folder of shards.
+        documents: Folder of the tables of documents that stand in them.
+    """
+
+    ladder: Ladder
+    shards: str
+    documents: str
+
+
+def pack(pool: Pool, wanted: Sequence[Shards], out: str, shard_sequences: int) -> list[list[dict[str, Any]]]:
+    """Write the shards of some ladders.
 
     Args:
         pool: What all ladders share.
-        ladder: The ladder.
+        wanted: The ladders.
         out: Folder of the result.
-        shards: Folder of shards, relative to it.
-        documents: Folder of their documents tables, relative to it.
         shard_sequences: Sequences in a shard, at most.
+
+    Returns:
+        For each ladder its shards in order: `path`, `documents`, `sequences`, `tokens`, `sha256`, `bytes`.
     """
-    ranges = shard_ranges(ladder, shard_sequences)
-    state, done, states = State.start(np.array(ladder.weights, np.int64)), 0, []
-    for first, count in ranges:
-        states.append(state)
-        while done < first + count:
-            step = min(first + count - done, 1_000_000)
-            state, done = state.advance(step)[1], done + step
-    markers, listing = store.join(out, ".build", shards), pool.listing()
-    tasks = [
-        {
-            "store": pool.store.root,
-            "plan": store.join(ladder.folder, "plan.json"),
-            "parts": listing,
-            "folder": ladder.folder,
-            "tokenizer": pool.tokenizer["fingerprint"],
-            "first": first,
-            "count": count,
-            "owed": at.owed.tolist(),
-            "given": at.given.tolist(),
-            "shard": store.join(out, shards, f"{n:05d}.parquet"),
-            "documents": store.join(out, documents, f"{n:05d}.parquet"),
-            "marker": store.join(markers, f"{n:05d}.json"),
-            "identity": store.fingerprint([ladder.identity, first, count]),
-        }
-        for n, ((first, count), at) in enumerate(zip(ranges, states, strict=True))
-    ]
-    todo = [task for task in tasks if not is_marked(task, "shard", "documents")]
-    with pool.report.stage(
-        f"pack {ladder.name}", len(todo), lambda: len(store.names(markers)) - len(tasks) + len(todo)
-    ):
-        pool.engine.each(f"pack {ladder.name}", "tokenladder.pipelines.pack:write_shard", todo)
-    written = read_all(store.read_json, [task["marker"] for task in tasks])
-    names = [f"{n:05d}.parquet" for n in range(len(tasks))]
-    for folder in (shards, documents):
-        remove_left(store.join(out, folder), set(names))
-    remove_left(markers, {f"{n:05d}.json" for n in range(len(tasks))})
-    return [
-        {"path": f"{shards}/{name}", "documents": f"{documents}/{name}"}
-        | {key: marker[key] for key in ("sequences", "tokens", "sha256", "bytes")}
-        for name, marker in zip(names, written, strict=True)
-    ]
+    every = [_shard_tasks(pool, one, out, shard_sequences) for one in wanted]
+    todo = [task for tasks in every for task in tasks if not is_marked(task, "shard", "documents")]
+    with pool.report.stage("pack", len(todo), lambda: sum(is_marked(task, "shard", "documents") for task in todo)):
+        pool.engine.each("pack", f"{PIPELINES}.pack:write_shard", todo)
+    out_lists = []
+    for one, tasks in zip(wanted, every, strict=True):
+        names = [f"{n:05d}" for n in range(len(tasks))]
+        for folder in (one.shards, one.documents):
+            remove_left(store.join(out, folder), {f"{name}.parquet" for name in names})
+        remove_left(store.join(out, ".build", one.shards), {f"{name}.json" for name in names})
+        markers = read_all(store.read_json, [task["marker"] for task in tasks])
+        out_lists.append(
+            [
+                {"path": f"{one.shards}/{name}.parquet", "documents": f"{one.documents}/{name}.parquet"}
+                | {key: marker[key] for key in ("sequences", "tokens", "sha256", "bytes")}
+                for name, marker in zip(names, markers, strict=True)
+            ]
+        )
+    return out_lists
+
+
+def _shard_tasks(pool: Pool, one: Shards, out: str, shard_sequences: int) -> list[dict[str, Any]]:
+    ladder, listing = one.ladder, pool.listing()
+    state, tasks = State.start(np.array(ladder.weights, np.int64)), []
+    for n, (first, count) in enumerate(shard_ranges(ladder, shard_sequences)):
+        tasks.append(
+            {
+                "store": pool.store.root,
+                "plan": store.join(ladder.folder, "plan.json"),
+                "parts": listing,
+                "folder": ladder.folder,
+                "tokenizer": pool.tokenizer["fingerprint"],
+                "first": first,
+                "count": count,
+                "owed": state.owed.tolist(),
+                "given": state.given.tolist(),
+                "shard": store.join(out, one.shards, f"{n:05d}.parquet"),
+                "documents": store.join(out, one.documents, f"{n:05d}.parquet"),
+                "marker": store.join(out, ".build", one.shards, f"{n:05d}.json"),
+                "identity": store.fingerprint([ladder.identity, first, count]),
+            }
+        )
+        state = state.advance(count)[1]
+    return tasks
 
 
 def is_marked(task: dict[str, Any], *written: str) -> bool:

@@ -50,7 +50,7 @@ def write_shard(payload: dict[str, Any], **_: Any) -> None:
         rows.append(_cut(pieces, sequences, length))
     documents = np.concatenate(rows)
     documents = documents[np.lexsort((documents["position"], documents["sequence"]))]
-    data = _shard(tokens, [plan["strata"][n] for n in picks], documents, plan["input_ids"])
+    data = _shard(tokens, [plan["strata"][n] for n in picks], documents)
     # first the marker goes, so that none stands beside files of another ladder
     store.remove(payload["marker"])
     store.write_bytes(payload["shard"], data)
@@ -121,19 +121,14 @@ def _cut(pieces: NDArray[Any], sequences: NDArray[np.int64], length: int) -> NDA
     return out
 
 
-def _shard(tokens: NDArray[Any], strata: list[str], documents: NDArray[Any], kind: str) -> pa.Buffer:
+def _shard(tokens: NDArray[Any], strata: list[str], documents: NDArray[Any]) -> pa.Buffer:
     """A shard's Parquet bytes.
 
     Columns: `input_ids`, `stratum`, and `document_starts`: the positions at which a new document begins. Position 0 is
     among them only where one begins there; before the first one stands the rest of an earlier document.
     """
     count, length = tokens.shape
-    flat = np.ascontiguousarray(tokens).reshape(-1)
-    if kind == "binary":
-        width = length * tokens.itemsize
-        ids = pa.Array.from_buffers(pa.binary(width), count, [None, pa.py_buffer(flat)])
-    else:
-        ids = pa.FixedSizeListArray.from_arrays(pa.array(flat), length)
+    ids = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(tokens).reshape(-1)), length)
     starting = documents[documents["offset"] == 0]
     counts = np.bincount(starting["sequence"], minlength=count)
     offsets = np.r_[0, np.cumsum(counts)].astype(np.int32)

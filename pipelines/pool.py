@@ -79,10 +79,37 @@ class Pool:
             for n, part in enumerate(self.parts)
         ]
 
-    def each_part(self, label: str, target: str, done_in: str, *, isolated: bool = False, **more: Any) -> None:
-        """Run a function for each part whose file `NUMBER.parquet` is not in `done_in` yet."""
-        done = store.names(done_in)
-        tasks = [task for task in self.tasks(**more) if f"{task['ordinal']:07d}.parquet" not in done]
-        before = len(done)
-        with self.report.stage(label, len(tasks), lambda: len(store.names(done_in)) - before):
-            self.engine.each(label, target, tasks, isolated=isolated)
+    def run_missing(
+        self, label: str, target: str, tasks: Sequence[tuple[str, dict[str, Any]]], *, isolated: bool = False
+    ) -> None:
+        """Run a function for those tasks whose file does not stand yet.
+
+        Args:
+            label: The stage's name, for people.
+            target: `module:function`.
+            tasks: The path of the file that a task writes last, and its payload.
+            isolated: Whether to run in child processes.
+        """
+        listed = {folder: store.names(folder) for folder in {path.rpartition("/")[0] for path, _ in tasks}}
+        todo = [(path, task) for path, task in tasks if not _stands(path, listed)]
+
+        def done() -> int:
+            now = {folder: store.names(folder) for folder in {path.rpartition("/")[0] for path, _ in todo}}
+            return sum(_stands(path, now) for path, _ in todo)
+
+        with self.report.stage(label, len(todo), done):
+            self.engine.each(label, target, [task for _, task in todo], isolated=isolated)
+
+
+def _stands(path: str, listed: dict[str, set[str]]) -> bool:
+    folder, _, name = path.rpartition("/")
+    return name in listed[folder]
+
+
+def numbered(folder: str, ordinal: int) -> str:
+    """The file of a part in a folder that has one for each.
+
+    >>> numbered("/store/choices/0a", 7)
+    '/store/choices/0a/0000007.parquet'
+    """
+    return store.join(folder, f"{ordinal:07d}.parquet")

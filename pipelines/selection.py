@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import choose, ladders, store
 from .plan import FORMAT
-from .pool import PIPELINES
+from .pool import PIPELINES, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,87 +19,125 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What a recipe asks of the pool.
+
+    Attributes:
+        rules: Its rules, in order.
+        dedup: Whether one document of each cluster survives, or all do.
+        held_out: Whether it is the held-out set: one stratum, in an order of its own that is drawn by cluster.
+    """
+
+    rules: Sequence[Rule]
+    dedup: bool = True
+    held_out: bool = False
+
+
+@dataclass(frozen=True)
 class Choices:
     """What a recipe chose.
 
     Attributes:
         folder: Where `choices/NUMBER.parquet` and `histograms/NUMBER.parquet` are.
         identity: Fingerprint of everything that they depend on.
+        recipe: What workers are told of it.
     """
 
     folder: str
     identity: str
+    recipe: dict[str, Any]
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Folder and identity."""
+        return self.folder, self.identity
 
 
-def choose_recipe(
-    plan: Plan,
-    pool: Pool,
-    name: str,
-    rules: Sequence[Rule],
-    clusters: str,
-    *,
-    excluded: str | None,
-    dedup: bool = True,
-    hold_out: bool = False,
-) -> Choices:
-    """Choose for one recipe, unless that was done before.
+def choose_recipes(
+    plan: Plan, pool: Pool, wanted: dict[str, Wanted], clusters: str, excluded: str | None
+) -> dict[str, Choices]:
+    """Choose for all recipes together, except those for which that was done before.
 
     Args:
         plan: The plan.
         pool: The pool.
-        name: The recipe's name, for people.
-        rules: Its rules, in order.
+        wanted: By the recipe's name.
         clusters: Folder of the clusters.
         excluded: Folder of what may not be trained on, None where nothing is held out.
-        dedup: Whether one document of each cluster survives, or all do.
-        hold_out: Whether this is the held-out set: one stratum, in an order of its own that is drawn by cluster.
     """
+    every = {name: _prepare(plan, pool, one, clusters, excluded) for name, one in wanted.items()}
+    todo = [one for one in every.values() if not store.exists(store.join(one.folder, "done.json"))]
+    if not todo:
+        return every
+    module, folders = f"{PIPELINES}.choose", [one.folder for one in todo]
+    if any(rule["top"] is not None and rule["by"] == "tokens" for one in todo for rule in one.recipe["rules"]):
+        _count_tokens(pool)
+    for n in range(max(len(one.recipe["rules"]) for one in todo)):
+        _rank(pool, todo, n)
+    tasks = [
+        task
+        for number, one in enumerate(todo)
+        if one.recipe["dedup"]
+        for task in pool.tasks(recipe=one.recipe, number=number, ranges=pool.ranges)
+    ]
+    reduces = [(f"{module}:eliminate", {}), (f"{module}:write_losers", {"folders": folders})]
+    pool.engine.exchange("find survivors", f"{module}:emit_rivals", reduces, tasks)
+    last = [
+        (numbered(store.join(one.folder, "histograms"), task["ordinal"]), task)
+        for one in todo
+        for task in pool.tasks(recipe=one.recipe, folder=one.folder)
+    ]
+    pool.run_missing("choose", f"{module}:choose_part", last)
+    for one in todo:
+        store.write_json(store.join(one.folder, "done.json"), {})
+    return every
+
+
+def _prepare(plan: Plan, pool: Pool, wanted: Wanted, clusters: str, excluded: str | None) -> Choices:
     recipe: dict[str, Any] = {
-        "rules": plan.rules(rules),
+        "rules": plan.rules(wanted.rules),
         "cuts": {},
-        "seed": plan.draw_seed if hold_out else plan.study.settings.seed,
-        "strata": [["source"]] if hold_out else plan.strata(),
-        "one_stratum": hold_out,
-        "dedup": dedup,
-        "draw": "cluster" if hold_out else "document",
+        "seed": plan.draw_seed if wanted.held_out else plan.study.settings.seed,
+        "strata": [["source"]] if wanted.held_out else plan.strata(),
+        "one_stratum": wanted.held_out,
+        "dedup": wanted.dedup,
+        "draw": "cluster" if wanted.held_out else "document",
     }
-    by_tokens = any(rule["top"] is not None and rule["by"] == "tokens" for rule in recipe["rules"])
+    by_tokens = any(rule["by"] == "tokens" for rule in recipe["rules"])
     tokens = pool.tokenizer["fingerprint"] if by_tokens else None
     depends = [FORMAT, pool.identity, recipe, tokens, tail(clusters), excluded and tail(excluded)]
     identity = store.fingerprint(depends)
-    folder = pool.store.path("choices", identity)
-    recipe |= {"clusters": clusters, "excluded": excluded}
-    if store.exists(store.join(folder, "done.json")):
-        return Choices(folder, identity)
-    if by_tokens:
-        _count_tokens(pool)
-    module = f"{PIPELINES}.choose"
-    for n, rule in enumerate(recipe["rules"]):
-        if rule["top"] is not None:
-            tops = store.join(folder, "tops", str(n))
-            tasks = pool.tasks(recipe=recipe, rule=n, tokens=tokens)
-            rank = (f"{module}:rank_top", {"folder": tops})
-            pool.engine.exchange(f"rank {name} by {rule['text']}", f"{module}:emit_top", [rank], tasks)
-            recipe["cuts"][str(n)] = choose.find_cut(tops, rule["top"])
-    if dedup:
-        reduces = [(f"{module}:eliminate", {}), (f"{module}:write_losers", {"folder": folder})]
-        tasks = pool.tasks(recipe=recipe, ranges=pool.ranges)
-        pool.engine.exchange(f"find survivors of {name}", f"{module}:emit_rivals", reduces, tasks)
-    done_in = store.join(folder, "histograms")
-    pool.each_part(f"choose {name}", f"{module}:choose_part", done_in, recipe=recipe, folder=folder)
-    store.write_json(store.join(folder, "done.json"), {"recipe": name})
-    return Choices(folder, identity)
+    return Choices(
+        pool.store.path("choices", identity), identity, {**recipe, "clusters": clusters, "excluded": excluded}
+    )
+
+
+def _rank(pool: Pool, todo: Sequence[Choices], n: int) -> None:
+    """Find the cuts of those recipes whose rule number `n` is a `top` rule, in one exchange."""
+    module, tops = f"{PIPELINES}.choose", [store.join(one.folder, "tops", str(n)) for one in todo]
+    ranked = [
+        (number, one)
+        for number, one in enumerate(todo)
+        if n < len(one.recipe["rules"]) and one.recipe["rules"][n]["top"] is not None
+    ]
+    tasks = [
+        task
+        for number, one in ranked
+        for task in pool.tasks(recipe=one.recipe, rule=n, number=number, tokens=pool.tokenizer["fingerprint"])
+    ]
+    pool.engine.exchange("rank", f"{module}:emit_top", [(f"{module}:rank_top", {"folders": tops})], tasks)
+    for number, one in ranked:
+        one.recipe["cuts"][str(n)] = choose.find_cut(tops[number], one.recipe["rules"][n]["top"])
 
 
 def _count_tokens(pool: Pool) -> None:
     """Encode every document of the pool: a share of tokens cannot be known otherwise."""
     mark = pool.store.path("counts", store.fingerprint([pool.identity, pool.tokenizer["fingerprint"]]), "done.json")
-    if store.exists(mark):
-        return
-    tasks = pool.tasks(choices=None, tokenizer=pool.tokenizer, cutoffs={}, counts=None)
-    with pool.report.stage("count tokens", len(tasks), lambda: 0):
-        pool.engine.each("count tokens", f"{PIPELINES}.encode:encode_part", tasks, isolated=True)
-    store.write_json(mark, {})
+    if not store.exists(mark):
+        tasks = pool.tasks(tokenizer=pool.tokenizer, recipes=[])
+        with pool.report.stage("count tokens", len(tasks), lambda: 0):
+            pool.engine.each("count tokens", f"{PIPELINES}.encode:encode_part", tasks, isolated=True)
+        store.write_json(mark, {})
 
 
 def hold_out(plan: Plan, pool: Pool, held: HeldOut, clusters: str) -> tuple[Ladder, str]:
@@ -108,21 +146,23 @@ def hold_out(plan: Plan, pool: Pool, held: HeldOut, clusters: str) -> tuple[Ladd
     Returns:
         Its ladder, of one rung; and the folder of what is excluded.
     """
-    choices = choose_recipe(plan, pool, "held_out", held.keep, clusters, excluded=None, hold_out=True)
+    wanted = {"held_out": Wanted(held.keep, held_out=True)}
+    choices = choose_recipes(plan, pool, wanted, clusters, None)["held_out"]
     length, threshold = plan.study.settings.sequence_length, plan.study.settings.dedup.threshold
-    budgets = {"held_out": held.tokens}
-    ladder = ladders.plan_ladder(pool, "held_out", choices.folder, choices.identity, budgets, length)
+    want = ladders.Wanted("held_out", *choices.place, {"held_out": held.tokens})
+    ladder = ladders.plan_ladders(pool, [want], length)["held_out"]
     identity = store.fingerprint([FORMAT, ladder.identity, tail(clusters), plan.signature, threshold])
     folder = pool.store.path("held_out", identity)
     excluded = store.join(folder, "excluded")
     if store.exists(store.join(folder, "done.json")):
         return ladder, excluded
     places = store.join(ladder.folder, "places")
-    common: dict[str, Any] = {"family": plan.signature, "clusters": clusters, "places": places, "folder": folder}
+    common = {"family": plan.signature, "clusters": clusters, "places": places, "folder": folder}
     drawn = store.names(places)
     inside = [task for task in pool.tasks(**common) if f"{task['ordinal']:07d}.parquet" in drawn]
     pool.engine.each("gather the held-out set", f"{PIPELINES}.hold_out:gather_part", inside)
-    pool.each_part("hold out", f"{PIPELINES}.hold_out:exclude_part", excluded, threshold=threshold, **common)
+    tasks = [(numbered(excluded, task["ordinal"]), task) for task in pool.tasks(threshold=threshold, **common)]
+    pool.run_missing("hold out", f"{PIPELINES}.hold_out:exclude_part", tasks)
     store.write_json(store.join(folder, "done.json"), {})
     return ladder, excluded
 

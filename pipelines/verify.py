@@ -379,7 +379,9 @@ class _Stream:
                 sizes, kind = pc.list_value_length(column), str(column.type.value_type)
             wanted = self.length * (width if binary else 1)
             if column.null_count or kind != self.tokenizer.dtype or not _all(pc.equal(sizes, wanted)):
-                raise ValueError(f"{path}: not every sequence has {self.length} ids of type {self.tokenizer.dtype}")
+                wanted_form = f"{self.length} ids of type {self.tokenizer.dtype}"
+                self.faults["Exact"].append(f"{path}: not every sequence has {wanted_form}")
+                raise ValueError(f"{path}: not compared with its documents, for want of {wanted_form}")
             if binary:
                 flat = np.frombuffer(b"".join(column.to_pylist()), np.dtype(kind).newbyteorder("<"))
             else:
@@ -480,7 +482,9 @@ class _Stream:
             "Documents": f"{documents:,} fill every position, each ended by its token",
             "Clean": "no document twice" if self.held_out else "nothing held out, no document twice in a pass",
         }
-        return [_check(f"{label} ({self.name})", self.faults[label], self.found.get(label, "")) for label in self.labels]
+        return [
+            _check(f"{label} ({self.name})", self.faults[label], self.found.get(label, "")) for label in self.labels
+        ]
 
     def _check_rungs(self) -> None:
         """What the manifest says of each rung against the shards' own counts."""

@@ -11,7 +11,7 @@ from ..tokenizers.loading import load_bytes
 from ..tokenizers.sections import SentencePieceSection, TokenizerSection
 from . import store
 from .plan import FORMAT
-from .pool import PIPELINES
+from .pool import PIPELINES, numbered
 from .tokenizer_sample import sampled_texts, share_below
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def _train(pool: Pool, parameters: TrainSentencePiece) -> bytes:
     folder = pool.store.path("samples", name)
     below = share_below(parameters.sample_bytes, sum(part.text_bytes for part in pool.parts))
     target = f"{PIPELINES}.tokenizer_sample:sample_part"
-    pool.each_part("sample text", target, folder, folder=folder, below=below)
+    tasks = [(numbered(folder, task["ordinal"]), task) for task in pool.tasks(folder=folder, below=below)]
+    pool.run_missing("sample text", target, tasks)
     with pool.report.stage("train the tokenizer", 1, lambda: 0):
         try:
             model = train_sentencepiece(sampled_texts(folder), parameters)
