@@ -1,10 +1,261 @@
-"""The data card: a Hugging Face dataset card made from a manifest alone."""
+"""The data card: a Hugging Face dataset card made from a manifest alone.
+
+The YAML at its top lists one configuration for each recipe and rung, with just that rung's shards, so that
+`datasets.load_dataset(OUT, "RECIPE-RUNG")` gives exactly the rung. The form is the one that the Hugging Face Hub
+documents for `configs`, `size_categories` and `tags`. Every name may come from elsewhere and is escaped.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+HELD_OUT = "held_out"
+"""The configuration of the held-out set; no recipe may have this name."""
+
+_POWERS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
+_OUTCOMES = {
+    "kept": "kept: in the largest rung",
+    "dropped": "dropped by a rule",
+    "duplicate": "near duplicate of a survivor",
+    "over_budget": "over budget",
+    "held_out": "held out, or near to what is",
+    "rejected": "rejected as unreadable",
+}
+_LISTED = re.compile(r"^(\s*\d*)([-+.)])(?=\s|-)")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]|~$#!@]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
+
+
+def configuration(recipe: str, rung: str) -> str:
+    """Name of a rung's configuration.
+
+    >>> configuration("clean", "1B")
+    'clean-1B'
+    """
+    return f"{recipe}-{rung}"
 
 
 def render_card(manifest: dict[str, Any]) -> str:
-    """A study's README.md, from its manifest."""
-    return f"# {manifest['name']}\n"
+    """A study's README.md.
+
+    Args:
+        manifest: As `manifest.json` holds it.
+
+    Returns:
+        YAML front matter and Markdown; the same text for the same manifest, whatever the order of its keys.
+    """
+    recipes = dict(sorted(manifest["recipes"].items()))
+    sections = [
+        _front_matter(manifest, recipes),
+        _introduction(manifest, recipes),
+        _loading(recipes, manifest["held_out"]),
+        _rungs(recipes),
+        _mixture(recipes),
+        _sources(manifest["counts"]),
+        *(_funnel(name, recipe) for name, recipe in recipes.items()),
+        _making(manifest),
+        _checking(manifest),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _front_matter(manifest: dict[str, Any], recipes: dict[str, Any]) -> str:
+    held = manifest["held_out"]
+    rows = sum(recipe["rungs"][-1]["sequences"] for recipe in recipes.values()) + (held["sequences"] if held else 0)
+    lines = [
+        "---",
+        f"pretty_name: {_yaml(manifest['name'])}",
+        "task_categories:",
+        "- text-generation",
+        "size_categories:",
+        f"- {_size(rows)}",
+        "tags:",
+        "- tokenladder",
+        "- pretraining",
+        "- tokenized",
+        "configs:",
+    ]
+    for name, recipe in recipes.items():
+        for rung in recipe["rungs"]:
+            lines += _configuration(configuration(name, rung["name"]), "train", rung["shards"])
+    if held:
+        lines += _configuration(HELD_OUT, "test", held["shards"])
+    return "\n".join([*lines, "---"])
+
+
+def _size(rows: int) -> str:
+    """The Hub's name for a number of rows."""
+    power = max(0, len(str(rows)) - 3)
+    if not power:
+        return f"n<{_POWERS[0]}"
+    return f"{_POWERS[power - 1]}<n<{_POWERS[power]}" if power < len(_POWERS) else f"n>{_POWERS[-1]}"
+
+
+def _configuration(name: str, split: str, shards: Sequence[dict[str, Any]]) -> list[str]:
+    paths = [f"    - {_yaml(shard['path'])}" for shard in shards]
+    return [f"- config_name: {_yaml(name)}", "  data_files:", f"  - split: {split}", "    path:", *paths]
+
+
+def _introduction(manifest: dict[str, Any], recipes: dict[str, Any]) -> str:
+    rungs = max(len(recipe["rungs"]) for recipe in recipes.values())
+    length = manifest["sequence_length"]
+    what = (
+        f"Training shards of exact token budgets, made by TokenLadder: {_plural(len(recipes), 'recipe')} (which "
+        f"documents, in which shares), each as a ladder of {_plural(rungs, 'rung')} (token budgets). Every rung is the "
+        "beginning of the next. In every beginning of the stream each stratum is within one sequence of its weight."
+    )
+    columns = [
+        ("input\\_ids", f"{length:,} token ids, documents one after the other"),
+        ("stratum", "the source, or the part of a source, that the sequence is from"),
+        ("document\\_starts", "positions at which a document begins; before the first is the rest of an earlier one"),
+    ]
+    table = _table(("column", "what it holds"), columns, texts=2)
+    return f"# {_text(manifest['name'])}\n\n{what}\n\nA row is one sequence of {length:,} tokens:\n\n{table}"
+
+
+def _loading(recipes: dict[str, Any], held: dict[str, Any] | None) -> str:
+    name, recipe = next(iter(recipes.items()))
+    largest = _python(configuration(name, recipe["rungs"][-1]["name"]))
+    code = [
+        "from datasets import load_dataset",
+        "",
+        f'rung = load_dataset("path/to/this/folder", {largest}, split="train")',
+    ]
+    if held:
+        code.append(f'held_out = load_dataset("path/to/this/folder", "{HELD_OUT}", split="test")')
+    return "## Load\n\n" + _fenced("python", "\n".join(code))
+
+
+def _rungs(recipes: dict[str, Any]) -> str:
+    rows = [
+        (
+            _text(configuration(name, rung["name"])),
+            *_numbers(rung["requested_tokens"], rung["tokens"], rung["sequences"]),
+            *_numbers(rung["unique_tokens"], rung["repeated_tokens"], len(rung["shards"])),
+        )
+        for name, recipe in recipes.items()
+        for rung in recipe["rungs"]
+    ]
+    heads = ("configuration", "requested tokens", "tokens", "sequences", "unique tokens", "repeated tokens", "shards")
+    return "## Rungs\n\n" + _table(heads, rows)
+
+
+def _mixture(recipes: dict[str, Any]) -> str:
+    rows = []
+    for name, recipe in recipes.items():
+        largest = recipe["rungs"][-1]
+        for stratum, weight in sorted(recipe["strata"].items()):
+            share = f"{100 * weight['weight'] / weight['of']:.3f} %"
+            amount = largest["strata"][stratum]
+            rows.append((_text(name), _text(stratum), share, *_numbers(amount["tokens"], amount["unique_tokens"])))
+    heads = ("recipe", "stratum", "weight", "tokens in the largest rung", "unique tokens")
+    return "## Mixture\n\n" + _table(heads, rows, texts=2)
+
+
+def _sources(counts: dict[str, Any]) -> str:
+    rows = [
+        (
+            _text(name),
+            *_numbers(one["records"], one["documents"]),
+            f"{one['bytes'] / 1e6:,.1f}",
+            f"{one['text_bytes'] / 1e6:,.1f}",
+        )
+        for name, one in sorted(counts.items())
+    ]
+    return "## Sources\n\n" + _table(("source", "records", "documents", "MB read", "MB of text"), rows)
+
+
+def _funnel(name: str, recipe: dict[str, Any]) -> str:
+    """Where every record went: outcomes, and below each its reasons."""
+    sources = dict(sorted(recipe["counts"].items()))
+    rows = []
+    for outcome, words in _OUTCOMES.items():
+        cells = [source["outcomes"][outcome] for source in sources.values()]
+        rows.append((words, *_numbers(*(cell["records"] for cell in cells))))
+        reasons = sorted({reason for cell in cells for reason in cell["reasons"]})
+        rows += [
+            (f"– {_text(reason)}", *_numbers(*(cell["reasons"].get(reason, 0) for cell in cells))) for reason in reasons
+        ]
+    rows.append(("**all records**", *_numbers(*(source["records"] for source in sources.values()))))
+    rules = "\n".join(f"{n}. {_text(rule)}" for n, rule in enumerate(recipe["rules"], 1))
+    kept = f"Rules, in order:\n\n{rules}" if rules else "No rules: every document may be in."
+    table = _table(("records", *map(_text, sources)), rows)
+    return f"## Recipe {_text(name)}\n\n{kept}\n\nWhere every record went:\n\n{table}"
+
+
+def _making(manifest: dict[str, Any]) -> str:
+    tokenizer, dedup, held = manifest["tokenizer"], manifest["dedup"], manifest["held_out"]
+    identity = ", ".join(f"{key} {value}" for key, value in sorted(tokenizer["identity"].items()) if key != "type")
+    stored = f"{tokenizer['vocabulary_size']:,} ids stored as {_text(tokenizer['dtype'])}"
+    ends = f"id {tokenizer['end_of_document']} ends each document"
+    candidates = f"{dedup['bands']} bands of {dedup['rows']} values find candidates"
+    decides = f"an estimated Jaccard similarity of at least {dedup['threshold']:g} decides"
+    lines = [
+        f"- **Tokenizer:** {_text(tokenizer['identity']['type'])}, {stored}; {ends}. {_text(identity)}",
+        f"- **Near duplicates:** MinHash over shingles of {dedup['ngram']} words: {candidates}; {decides}.",
+        f"- **Seed:** {manifest['seed']}",
+    ]
+    if held:
+        lines.append(
+            f"- **Held out:** {held['tokens']:,} tokens in {held['sequences']:,} sequences "
+            f"(requested: {held['requested_tokens']:,}), whole clusters drawn by hash. No recipe holds one of their "
+            "documents or a near duplicate of one."
+        )
+    return "## How it was made\n\n" + "\n".join(lines)
+
+
+def _checking(manifest: dict[str, Any]) -> str:
+    versions = _table(("", "version"), [(_text(k), _text(v)) for k, v in sorted(manifest["versions"].items())], texts=2)
+    return f"""## Verify
+
+{_fenced("bash", "tokenladder verify path/to/this/folder")}
+
+This counts everything above again, from the shards and from the ledger, which gives each record its outcome and why.
+
+- Root hash over all shards, ledgers and counts: {_text(manifest["root_hash"])}
+- Fingerprint of the study and its input: {_text(manifest["fingerprint"])}
+
+{versions}"""
+
+
+def _plural(n: int, word: str) -> str:
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> str:
+    rule = ["---" if n < texts else "---:" for n in range(len(heads))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows))
+
+
+def _numbers(*values: int) -> tuple[str, ...]:
+    return tuple(f"{value:,}" for value in values)
+
+
+def _text(value: object) -> str:
+    """A value as Markdown that shows just its characters: no markup, no HTML, no link, no second line."""
+    plain = "".join(sign if sign.isprintable() else " " for sign in str(value))
+    plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _LISTED.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", plain))
+
+
+def _yaml(value: str) -> str:
+    """A string as a double-quoted YAML scalar: JSON, with the signs escaped that YAML does not take as they are."""
+    plain = value.encode("utf-8", "replace").decode()
+    quoted = json.dumps(plain, ensure_ascii=False)
+    return "".join(sign if sign.isprintable() else f"\\U{ord(sign):08x}" for sign in quoted)
+
+
+def _python(value: str) -> str:
+    quoted = ascii(value)
+    return quoted if set(quoted[1:-1]) & set('"\\') else f'"{quoted[1:-1]}"'
+
+
+def _fenced(language: str, code: str) -> str:
+    """A code block whose fence is longer than any row of backticks inside."""
+    longest = max((len(run) for run in re.findall("`+", code)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{code}\n{fence}"
