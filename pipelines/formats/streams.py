@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import collections
 import io
 import lzma
 import zlib
@@ -206,7 +207,7 @@ class Inflated(io.RawIOBase):
 
     Attributes:
         error: Reason why the stream ended early: "truncated gzip", "corrupt gzip", "decompression bomb"; else None.
-        members: (first output byte, first input byte) of each member begun; only the last few are kept.
+        members: (first output byte, first input byte) of each member begun, from the one last asked for on.
     """
 
     def __init__(self, raw: Raw, kind: str | None, limit: int = 2**62) -> None:
@@ -219,7 +220,7 @@ class Inflated(io.RawIOBase):
         """
         super().__init__()
         self.error: str | None = None
-        self.members: list[tuple[int, int]] = []
+        self.members: collections.deque[tuple[int, int]] = collections.deque()
         self._raw, self._kind, self._limit = raw, kind, limit
         self._decoder: _Decoder | None = None
         self._input = b""
@@ -279,6 +280,12 @@ class Inflated(io.RawIOBase):
         view[: len(data)] = data
         return len(data)
 
+    def member_at(self, position: int) -> int:
+        """First input byte of the member that holds an output byte; later calls must ask for later ones."""
+        while len(self.members) > 1 and self.members[1][0] <= position:
+            self.members.popleft()
+        return self.members[0][1] if self.members else self._start
+
     @property
     def taken(self) -> int:
         """Bytes of the file that were decoded, from its beginning."""
@@ -305,7 +312,7 @@ class Inflated(io.RawIOBase):
         if not self._input:
             return False
         if not self.members or self._input[:1] != b"\0":
-            self.members = [*self.members[-7:], (self._given, self.taken)]
+            self.members.append((self._given, self.taken))
             self._decoder = _DECODERS[self._kind or ""]()
             return True
         self._input = self._input.lstrip(b"\0")  # padding after the last member, as tape archives have it

@@ -136,7 +136,7 @@ class _Stretch:
         """Offset in the file of the member that holds a position of the stream."""
         if self._kind is None:
             return self._start + position
-        return max((taken for given, taken in self._stream.members if given <= position), default=self._start)
+        return self._stream.member_at(position)
 
     def _record(self, headers: Mapping[str, str], block: bytes, length: int) -> Record:
         position = f"{self._name}:{self.damaged}"

@@ -55,6 +55,14 @@ def one(folder, raw, **options):
     return row
 
 
+@pytest.mark.parametrize("compress", [lambda data: data, gzip.compress])
+def test_every_record_has_the_offset_of_its_own_member(tmp_path, compress):
+    members = [compress(record(n)) for n in range(2000)]  # several times what is decoded at once
+    offsets = itertools.accumulate(map(len, members), initial=0)
+    rows = read(write(tmp_path, b"".join(members), "a.warc"))
+    assert [row["record"] for row in rows] == [f"a.warc:{at}" for at, _ in zip(offsets, members, strict=False)]
+
+
 @pytest.mark.parametrize("compress", [lambda data: data, gzip.compress, zstandard.ZstdCompressor().compress])
 def test_records_and_their_columns(tmp_path, compress):
     members = [compress(record(n)) for n in range(3)]
