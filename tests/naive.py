@@ -225,7 +225,7 @@ def lengths(text: str) -> dict[str, float]:
 
 
 def integer_weights(weights, one: int) -> list[int]:
-    """Largest remainder: everyone the whole part, then one more to each of the largest remainders, the first of equals."""
+    """Largest remainder: to each the whole part, then one more for each of the largest remainders, first come."""
     from fractions import Fraction
 
     exact = [Fraction(weight) * one / sum(map(Fraction, weights)) for weight in weights]

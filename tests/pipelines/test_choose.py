@@ -45,7 +45,7 @@ def test_a_cut_takes_the_most_that_fit(tmp_path_factory, rows, share):
     for n, (value, priority, weight) in enumerate(rows):
         packed[n] = (value << choose.TOP_SHIFT, priority, 0, n, weight)
     pairs = keys.split(packed, (packed["value"] >> np.uint64(choose.TOP_SHIFT)).astype(np.int64))
-    exchange(pairs, choose.rank_top, {"folder": str(folder)})
+    exchange(pairs, choose.rank_top, {"folders": [str(folder)]})
     cut = choose.find_cut(str(folder), float(share))
     expected = naive.top_cut([tuple(int(x) for x in row) for row in packed.tolist()], share)
     assert cut == (None if expected is None else list(expected))
@@ -62,15 +62,15 @@ def rule(**more):
 
 
 def run(place, part, settings, folder="chosen"):
-    task = payload(place, part, 0, recipe=settings, folder=place.path(folder), ranges=2, rule=0, tokens=None)
+    task = payload(place, part, 0, recipe=settings, folder=place.path(folder), ranges=2, number=0, rule=0, tokens=None)
     for n, one in enumerate(settings["rules"]):
         if one["top"] is not None:
             top = place.path(folder, "tops", str(n))
-            exchange(choose.emit_top({**task, "rule": n}), choose.rank_top, {"folder": top})
+            exchange(choose.emit_top({**task, "rule": n}), choose.rank_top, {"folders": [top]})
             settings["cuts"][str(n)] = choose.find_cut(top, one["top"])
     if settings["dedup"]:
         losers = exchange(choose.emit_rivals(task), choose.eliminate, {})
-        exchange(losers, choose.write_losers, {"folder": place.path(folder)})
+        exchange(losers, choose.write_losers, {"folders": [place.path(folder)]})
     choose.choose_part(task)
     return store.read_table(place.path(folder, "choices", "0000000.parquet"))
 
