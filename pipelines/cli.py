@@ -73,13 +73,15 @@ def quickstart(out: Path, *, quiet: bool) -> None:
     if not study.exists():
         study.write_text(study_text(), encoding="utf-8")
     manifest = _build(str(study), str(out / "built"), None, (), quiet=quiet)
-    recipe, rung = list(manifest["recipes"])[-1], next(iter(manifest["recipes"].values()))["rungs"][-2]["name"]
-    built = out / "built"
+    built, recipe = out / "built", list(manifest["recipes"])[-1]
+    rung = manifest["recipes"][recipe]["rungs"][0]
+    shard = built / rung["shards"][0]["path"]
     click.echo(
         f"""
 Built from {corpus.pages:,} pages and {corpus.files:,} source files: {built}
 
-  load it    python -c "from datasets import load_dataset; print(load_dataset('{built}', '{recipe}-{rung}'))"
+  load it    python -c "import pyarrow.parquet as pq; print(pq.read_table('{shard}'))"
+             or, with Hugging Face datasets: load_dataset('{built}', '{recipe}-{rung["name"]}')
   verify it  tokenladder verify {built}
   explain    tokenladder explain {built} json/decoder.py
   change it  edit {study}, then: tokenladder build {study} --out {built}"""

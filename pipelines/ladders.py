@@ -306,7 +306,7 @@ def _place(pool: Pool, drafts: Sequence[_Draft], length: int) -> None:
 def shard_ranges(ladder: Ladder, shard_sequences: int) -> list[tuple[int, int]]:
     """First sequence and number of sequences of each shard: cut at every rung, and at a target size between.
 
-    >>> ladder = Ladder("r", "", "", ["web"], [ONE], [9], {"a": 3, "b": 8}, [[3], [8]])
+    >>> ladder = Ladder("r", "", "", ["web"], [1 << 32], [9], {"a": 3, "b": 8}, [[3], [8]])
     >>> shard_ranges(ladder, 4)
     [(0, 3), (3, 3), (6, 2)]
     """
