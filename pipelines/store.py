@@ -92,7 +92,8 @@ def place(path: str) -> Place:
     """The file system that holds a path.
 
     Raises:
-        UserError: The address is of no storage that can be reached.
+        UserError: The address is of no storage that is known, or not written as one.
+        OSError: The storage cannot be reached.
     """
     if not is_remote(path):
         return Place(fs.LocalFileSystem(), path)
@@ -101,8 +102,10 @@ def place(path: str) -> Place:
         raise UserError(f"{path}: storage '{scheme}://' is not known. Use a local path, s3:// or gs://.")
     try:
         system, inner = fs.FileSystem.from_uri(path)
-    except (pa.ArrowInvalid, OSError) as error:
+    except pa.ArrowInvalid as error:
         raise UserError(f"{path}: cannot be opened as storage: {error}") from error
+    except OSError as error:  # a bucket's region is asked for over the network
+        raise OSError(f"{path}: cannot be reached: {error}") from error
     return Place(system, inner)
 
 
@@ -117,18 +120,23 @@ def list_files(pattern: str, *, skip_folders: Collection[str] = ()) -> list[File
         skip_folders: Names of folders that are not entered, such as `.git`.
 
     Raises:
+        UserError: The pattern is no glob, or names a storage that is not known.
         OSError: The storage cannot be read.
     """
     root = fixed_root(pattern)
-    matches = None if root == pattern else re.compile(_translate(pattern[len(root) :].lstrip("/")))
+    try:
+        matches = None if root == pattern else re.compile(_translate(pattern[len(root) :].lstrip("/")), re.DOTALL)
+    except re.error as error:
+        raise UserError(f"{pattern}: is no glob: {error}. Write *, ?, ** or [a-z], and [[] for a bracket.") from error
     if is_remote(pattern):
         found = _list_remote(root)
     elif os.path.isdir(root):
         found = _walk(root, frozenset(skip_folders))
     else:
         found = iter([_local_file(root)] if os.path.lexists(root) else [])
-    kept = (f for f in found if matches is None or matches.fullmatch(f.path[len(root) :].lstrip("/")))
-    return sorted(kept, key=lambda file: file.path)
+    if matches is not None:
+        found = (f for f in found if f.path != root and matches.fullmatch(f.path[len(root) :].lstrip("/")))
+    return sorted(found, key=lambda file: file.path)
 
 
 def fixed_root(pattern: str) -> str:
@@ -145,9 +153,13 @@ def _translate(glob: str) -> str:
     out = ""
     for piece in re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", glob):
         special = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-        out += special.get(piece) or (
-            piece.replace("[!", "[^") if piece.startswith("[") and piece.endswith("]") else re.escape(piece)
-        )
+        if piece in special:
+            out += special[piece]
+        elif piece.startswith("[") and piece.endswith("]"):
+            inside = piece[1:-1].replace("\\", "\\\\").replace("[", "\\[")
+            out += f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
+        else:
+            out += re.escape(piece)
     return out
 
 
