@@ -205,6 +205,6 @@ def short(count: int) -> str:
     ('1.5B', '250K', '1234')
     """
     for unit, power in (("T", 12), ("B", 9), ("M", 6), ("K", 3)):
-        if count >= 10**power and (count * 1000) % 10**power == 0:
+        if count >= 10**power and (count * 100) % 10**power == 0:
             return f"{Decimal(count).scaleb(-power).normalize():f}{unit}"
     return str(count)
