@@ -5,16 +5,21 @@ It imports only what a call names, and never Beam: starting one costs the time o
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import json
 import mmap
 import os
 import sys
+import time
 import traceback
 from typing import Any
 
 MEMORY_BYTES = 6 << 30
 """Limit on a child's private memory. A page of 64 MiB at most takes some fifty times its size to parse."""
+
+ORPHAN_SECONDS = 3600.0
+"""A child whose parent was killed ends when its pipe closes; one that hangs in native code ends after so long."""
 
 ALLOWED = "tokenladder."
 
@@ -24,19 +29,39 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not reach the pipe
     _limit_memory()
-    cell = mmap.mmap(int(sys.argv[1]), 8)
-
-    def at(ordinal: int) -> None:
-        cell[:8] = ordinal.to_bytes(8, sys.byteorder, signed=True)
+    at = _Cell(mmap.mmap(int(sys.argv[1]), 8))
 
     for line in sys.stdin.buffer:
         call = json.loads(line)
+        at(-1)
         try:
             answers.write(json.dumps(_answer(call, at)).encode() + b"\n")
             answers.flush()
         except BrokenPipeError:  # the parent is gone
             return
-        at(-1)
+        at.rest()
+
+
+class _Cell:
+    """Where the parent sees the record that is being worked on; keeps a watchdog that needs no interpreter."""
+
+    def __init__(self, cell: mmap.mmap) -> None:
+        self._cell = cell
+        self._nowhere = open(os.devnull, "w")  # noqa: SIM115 lives as long as the process
+        self._armed = -ORPHAN_SECONDS
+
+    def __call__(self, ordinal: int) -> None:
+        self._cell[:8] = ordinal.to_bytes(8, sys.byteorder, signed=True)
+        now = time.monotonic()
+        if now - self._armed > ORPHAN_SECONDS / 60:  # arming starts a thread: 50 µs, as long as a short page takes
+            faulthandler.dump_traceback_later(ORPHAN_SECONDS, exit=True, file=self._nowhere)
+            self._armed = now
+
+    def rest(self) -> None:
+        """Between calls nothing is watched."""
+        self(-1)
+        faulthandler.cancel_dump_traceback_later()
+        self._armed = -ORPHAN_SECONDS
 
 
 def _answer(call: dict[str, Any], at: Any) -> dict[str, Any]:
