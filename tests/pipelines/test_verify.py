@@ -474,6 +474,14 @@ def test_a_cut_manifest_is_named(copy):
     assert check.found.startswith("manifest.json: cannot be read: ")
 
 
+def test_the_command_fails_where_anything_does_not_hold(result, copy):
+    assert CliRunner().invoke(cli, ["verify", str(result)]).exit_code == 0
+    (copy / SHARD).unlink()
+    failed = CliRunner().invoke(cli, ["verify", str(copy)])
+    assert failed.exit_code == 1
+    assert "BROKEN" in failed.output
+
+
 @pytest.mark.parametrize("content", [None, "[]", '{"name": "other"}'])
 def test_a_folder_without_a_result_is_the_users_mistake(tmp_path, content):
     if content is not None:
