@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 from ..data_cards.card import render_card
-from . import duplicates, intake, ladders, manifest, store
+from . import duplicates, intake, ladders, manifest, shards, store
 from .engine import Engine
 from .parts import read_all
 from .pool import PIPELINES, Pool
@@ -111,13 +111,13 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
     if store.exists(target) and store.read_json(target).get("fingerprint") != fingerprint:
         store.remove(target)  # what it lists is about to be replaced
     sequences = max(1, settings.shard_tokens // settings.sequence_length)
-    targets = [ladders.Shards(planned[name], f"shards/{name}", f"documents/{name}") for name in recipes]
+    targets = [shards.Target(planned[name], f"shards/{name}", f"documents/{name}") for name in recipes]
     if held:
-        targets.append(ladders.Shards(held, "held_out/shards", "held_out/documents"))
-    shards = ladders.pack(pool, targets, plan.out, sequences)
+        targets.append(shards.Target(held, "held_out/shards", "held_out/documents"))
+    packed = shards.pack(pool, targets, plan.out, sequences)
     ledgers = _account(plan, pool, choices, planned, held)
-    made = {name: manifest.Made(planned[name], shards[n], ledgers[name]) for n, name in enumerate(recipes)}
-    held_shards = shards[-1] if held else []
+    made = {name: manifest.Made(planned[name], packed[n], ledgers[name]) for n, name in enumerate(recipes)}
+    held_shards = packed[-1] if held else []
     _remove_others(plan.out, list(planned), held=held is not None)
     value = manifest.assemble(plan, fingerprint, summaries, tokenizer, held, held_shards, made)
     _publish(plan, value, model)
@@ -141,15 +141,15 @@ def _account(
 ) -> dict[str, list[dict[str, Any]]]:
     """Write all ledgers; return for each recipe theirs: `path`, `sha256`, `source`, `rows` and `counts`."""
     tasks = {name: _ledger_tasks(plan, pool, name, choices[name], ladder, held) for name, ladder in planned.items()}
-    todo = [task for every in tasks.values() for task in every if not ladders.is_marked(task, "ledger")]
-    done = lambda: sum(ladders.is_marked(task, "ledger") for task in todo)  # noqa: E731 a name for a stage's count
+    todo = [task for every in tasks.values() for task in every if not shards.is_marked(task, "ledger")]
+    done = lambda: sum(shards.is_marked(task, "ledger") for task in todo)  # noqa: E731 a name for a stage's count
     with pool.report.stage("account", len(todo), done):
         pool.engine.each("account", f"{PIPELINES}.ledger:write_ledger", todo)
     out = {}
     for name, every in tasks.items():
         for kind in ("ledger", "marker"):
             folder = every[0][kind].rpartition("/")[0]
-            ladders.remove_left(folder, {task[kind].rpartition("/")[2] for task in every})
+            shards.remove_left(folder, {task[kind].rpartition("/")[2] for task in every})
         markers = read_all(store.read_json, [task["marker"] for task in every])
         out[name] = [{"path": f"ledger/{name}/{n:05d}.parquet", **marker} for n, marker in enumerate(markers)]
     return out
@@ -180,7 +180,7 @@ def _remove_others(out: str, recipes: list[str], *, held: bool) -> None:
     """Delete shards, documents and ledgers of recipes that the study no longer has."""
     for kind in ("shards", "documents", "ledger", ".build/shards", ".build/ledger"):
         for name in store.names(store.join(out, kind)) - set(recipes):
-            ladders.remove_left(store.join(out, kind, name), set())
+            shards.remove_left(store.join(out, kind, name), set())
     if not held:
         for kind in ("held_out/shards", "held_out/documents", ".build/held_out/shards"):
-            ladders.remove_left(store.join(out, kind), set())
+            shards.remove_left(store.join(out, kind), set())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from .ladder import BUCKETS, groups, groups_json
 from .parts import read_all
 from .plan import FORMAT, whole
 from .pool import PIPELINES, numbered
-from .schedule import State, integer_weights, prefix_counts
+from .schedule import integer_weights, prefix_counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -240,9 +240,7 @@ def _encode(pool: Pool, drafts: Sequence[_Draft]) -> None:
         for n, draft in enumerate(drafts)
     ]
     last = store.join(folder, str(len(drafts) - 1))  # a task writes there after all others
-    listed = [
-        (numbered(last, task["ordinal"]), task) for task in pool.tasks(tokenizer=pool.tokenizer, recipes=recipes)
-    ]
+    listed = [(numbered(last, task["ordinal"]), task) for task in pool.tasks(tokenizer=pool.tokenizer, recipes=recipes)]
     pool.run_missing("encode", f"{PIPELINES}.encode:encode_part", listed, isolated=True)
     empty = np.zeros(BUCKETS, np.int64)
     for draft, recipe in zip(drafts, recipes, strict=True):
@@ -301,107 +299,3 @@ def _place(pool: Pool, drafts: Sequence[_Draft], length: int) -> None:
         pool.engine.exchange("place", f"{module}:emit_order", reduces, tasks)
     for draft in drafts:
         store.write_json(store.join(draft.ladder.folder, "done.json"), {"available": draft.ladder.available})
-
-
-def shard_ranges(ladder: Ladder, shard_sequences: int) -> list[tuple[int, int]]:
-    """First sequence and number of sequences of each shard: cut at every rung, and at a target size between.
-
-    >>> ladder = Ladder("r", "", "", ["web"], [1 << 32], [9], {"a": 3, "b": 8}, [[3], [8]])
-    >>> shard_ranges(ladder, 4)
-    [(0, 3), (3, 3), (6, 2)]
-    """
-    out: list[tuple[int, int]] = []
-    start = 0
-    for end in ladder.rungs.values():
-        pieces = -(-(end - start) // shard_sequences)
-        for n in range(pieces):  # of nearly equal size, the larger ones first
-            count = (end - start) // pieces + (n < (end - start) % pieces)
-            out.append((out[-1][0] + out[-1][1] if out else 0, count))
-        start = end
-    return out
-
-
-@dataclass(frozen=True)
-class Shards:
-    """Where a ladder's shards go, relative to the folder of the result.
-
-    Attributes:
-        ladder: The ladder.
-        shards: Folder of shards.
-        documents: Folder of the tables of documents that stand in them.
-    """
-
-    ladder: Ladder
-    shards: str
-    documents: str
-
-
-def pack(pool: Pool, wanted: Sequence[Shards], out: str, shard_sequences: int) -> list[list[dict[str, Any]]]:
-    """Write the shards of some ladders.
-
-    Args:
-        pool: What all ladders share.
-        wanted: The ladders.
-        out: Folder of the result.
-        shard_sequences: Sequences in a shard, at most.
-
-    Returns:
-        For each ladder its shards in order: `path`, `documents`, `sequences`, `tokens`, `sha256`, `bytes`.
-    """
-    every = [_shard_tasks(pool, one, out, shard_sequences) for one in wanted]
-    todo = [task for tasks in every for task in tasks if not is_marked(task, "shard", "documents")]
-    with pool.report.stage("pack", len(todo), lambda: sum(is_marked(task, "shard", "documents") for task in todo)):
-        pool.engine.each("pack", f"{PIPELINES}.pack:write_shard", todo)
-    out_lists = []
-    for one, tasks in zip(wanted, every, strict=True):
-        names = [f"{n:05d}" for n in range(len(tasks))]
-        for folder in (one.shards, one.documents):
-            remove_left(store.join(out, folder), {f"{name}.parquet" for name in names})
-        remove_left(store.join(out, ".build", one.shards), {f"{name}.json" for name in names})
-        markers = read_all(store.read_json, [task["marker"] for task in tasks])
-        out_lists.append(
-            [
-                {"path": f"{one.shards}/{name}.parquet", "documents": f"{one.documents}/{name}.parquet"}
-                | {key: marker[key] for key in ("sequences", "tokens", "sha256", "bytes")}
-                for name, marker in zip(names, markers, strict=True)
-            ]
-        )
-    return out_lists
-
-
-def _shard_tasks(pool: Pool, one: Shards, out: str, shard_sequences: int) -> list[dict[str, Any]]:
-    ladder, listing = one.ladder, pool.listing()
-    state, tasks = State.start(np.array(ladder.weights, np.int64)), []
-    for n, (first, count) in enumerate(shard_ranges(ladder, shard_sequences)):
-        tasks.append(
-            {
-                "store": pool.store.root,
-                "plan": store.join(ladder.folder, "plan.json"),
-                "parts": listing,
-                "folder": ladder.folder,
-                "tokenizer": pool.tokenizer["fingerprint"],
-                "first": first,
-                "count": count,
-                "owed": state.owed.tolist(),
-                "given": state.given.tolist(),
-                "shard": store.join(out, one.shards, f"{n:05d}.parquet"),
-                "documents": store.join(out, one.documents, f"{n:05d}.parquet"),
-                "marker": store.join(out, ".build", one.shards, f"{n:05d}.json"),
-                "identity": store.fingerprint([ladder.identity, first, count]),
-            }
-        )
-        state = state.advance(count)[1]
-    return tasks
-
-
-def is_marked(task: dict[str, Any], *written: str) -> bool:
-    """Whether the files that a task writes stand, and its marker says that they are of this ladder."""
-    if not all(store.exists(task[name]) for name in ("marker", *written)):
-        return False
-    return bool(store.read_json(task["marker"])["identity"] == task["identity"])
-
-
-def remove_left(folder: str, wanted: set[str]) -> None:
-    """Delete files of a folder that are left from another ladder."""
-    for name in sorted(store.names(folder) - wanted):
-        store.remove(store.join(folder, name))
