@@ -103,11 +103,11 @@ class Peaks(threading.Thread):
         self.of: dict[int, float] = {}
         self.most = 0
         self._pid = pid
-        self._stop = threading.Event()
+        self._ended = threading.Event()
 
     def run(self) -> None:
         """Look, sleep, look again."""
-        while not self._stop.wait(SAMPLE_SECONDS):
+        while not self._ended.wait(SAMPLE_SECONDS):
             with contextlib.suppress(psutil.NoSuchProcess):
                 pids = [self._pid, *(child.pid for child in psutil.Process(self._pid).children(recursive=True))]
                 self.most = max(self.most, len(pids))
@@ -116,7 +116,7 @@ class Peaks(threading.Thread):
 
     def stop(self) -> None:
         """Stop looking."""
-        self._stop.set()
+        self._ended.set()
         if self.is_alive():
             self.join()
 

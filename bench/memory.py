@@ -4,8 +4,8 @@
 
 Makes corpora of corpus.py below DIR, each TIMES copies of the same pages with changed words, and builds the same study
 of each: all scores, near duplicates, a budget that grows with the corpus. Memory is the peak of each process, as the
-kernel keeps it. The smallest is then built by the same functions in plain loops, without Beam; the difference is Beam's
-share.
+kernel keeps it. Starting up costs the same at any size, so time is also given per further 100 MB over the smallest. The
+largest is then built by the same functions in plain loops, without Beam; the difference is Beam's share.
 """
 
 from __future__ import annotations
@@ -65,26 +65,29 @@ def main() -> None:
     builds.build(study(first, tokenizer, made(first, 0, 0)), first / "built")  # compiles the kernels
 
     print(f"{measure.machine()}\n")
-    heads = "corpus", "MB of HTML", "documents", "CPU s", "CPU s per 100 MB"
+    heads = "corpus", "MB of HTML", "documents", "CPU s", "CPU s per further 100 MB"
     print("|", " | ".join((*heads, "main process MB", "largest worker MB", "processes")), "|")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    with_beam = 0.0
+    before: tuple[float, int] | None = None
     for times, folder in folders.items():
         size = made(folder, 0, 0)
         built = builds.build(study(folder, tokenizer, size), folder / "built", memory=True)
         usage = built.usage
-        with_beam = with_beam or usage.cpu
+        further = "" if before is None else f"{(usage.cpu - before[0]) / (size - before[1]) * 1e8:.1f}"
+        before = before or (usage.cpu, size)
         print(
-            f"| {times}× | {size / 1e6:.0f} | {built.pages:,} | {usage.cpu:.1f} | {usage.cpu / size * 1e8:.1f} "
+            f"| {times}× | {size / 1e6:.0f} | {built.pages:,} | {usage.cpu:.1f} | {further} "
             f"| {usage.first:.0f} | {usage.largest:.0f} | {usage.processes} |",
             flush=True,
         )
-    plain = builds.build(study(first, tokenizer, made(first, 0, 0)), first / "built-plain", start=[WITHOUT_BEAM])
-    roots = [json.loads((first / name / "manifest.json").read_text())["root_hash"] for name in ("built", "built-plain")]
-    if len(set(roots)) != 1:
-        sys.exit(f"with and without Beam the builds differ: {roots}")
-    share = (with_beam - plain.usage.cpu) / with_beam
-    print(f"\nThe smallest corpus without Beam: {plain.usage.cpu:.1f} CPU s; Beam's share is {share:.1%}.")
+    plain = builds.build(folder / "study.toml", folder / "built-plain", start=[WITHOUT_BEAM]).usage
+    roots = {
+        json.loads((folder / name / "manifest.json").read_text())["root_hash"] for name in ("built", "built-plain")
+    }
+    if len(roots) != 1:
+        sys.exit(f"with and without Beam the builds of {folder} differ: {', '.join(sorted(roots))}")
+    share = (usage.cpu - plain.cpu) / usage.cpu
+    print(f"\nThe largest corpus without Beam: {plain.cpu:.1f} CPU s; Beam's share is {share:.1%}.")
 
 
 if __name__ == "__main__":

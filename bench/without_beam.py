@@ -73,7 +73,7 @@ class Engine:
 def main() -> None:
     """Put the loops in the place of the module with Beam, then run the command."""
     module = types.ModuleType("tokenladder.pipelines.engine")
-    vars(module).update(Engine=Engine, processors=processors, resolve=resolve, options=tuple)
+    vars(module).update(Engine=Engine)
     sys.modules[module.__name__] = module
     from tokenladder.pipelines.cli import cli
 

@@ -81,13 +81,11 @@ def commands(text: str) -> Iterator[tuple[str, str]]:
 
 
 def run(argv: list[str], folder: Path, place: str) -> str:
-    """What the command prints; fails with all of it, and where it stands in the documentation."""
+    """What the command prints on its standard output; a failure shows all of it, and where it is documented."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = dict(os.environ, PATH=path, COLUMNS="100")
-    done = subprocess.run(
-        argv, cwd=folder, env=environment, text=True, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    assert done.returncode == 0, f"{place}: exit status {done.returncode}\n{done.stdout}"
+    done = subprocess.run(argv, cwd=folder, env=environment, text=True, check=False, capture_output=True)
+    assert done.returncode == 0, f"{place}: exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
@@ -115,9 +113,28 @@ def test_blocks_run(page, tmp_path):
         run_block(block, tmp_path)
 
 
+SMALL_QUICKSTART = """
+import dataclasses
+import re
+from pathlib import Path
+from tokenladder.pipelines.quickstart import installed_packages, make_corpus, study_text
+
+packages = [
+    dataclasses.replace(package, files=tuple(
+        pair for n, pair in enumerate(package.files) if n % 7 == 0 or pair[0].startswith("json/")
+    ))
+    for package in installed_packages()
+]
+make_corpus(Path("quickstart/corpus"), packages=packages, workers=1)
+study = re.sub(r"(?m)^(budgets *= *)\\[.*?\\]", r'\\1["250K", "500K"]', study_text())
+Path("quickstart/study.toml").write_text(study, encoding="utf-8")
+"""
+
+
 def small_quickstart(folder: Path) -> None:
-    """What `tokenladder quickstart` leaves, from a small share of its corpus."""
-    run([sys.executable, "-m", "tokenladder", "quickstart", "--small"], folder, "a small quickstart")
+    """What `tokenladder quickstart` leaves, of one file in seven and the first two of its rungs."""
+    run([sys.executable, "-c", SMALL_QUICKSTART], folder, "a small quickstart's corpus")
+    run([sys.executable, "-m", "tokenladder", "quickstart", "--quiet"], folder, "a small quickstart")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -175,13 +192,12 @@ def test_doctests_leave_hugging_faces_tokenizers_alone():
 def registered() -> list[tuple[str, type]]:
     """Every type name that a study file may give, with the dataclass of its section."""
     from tokenladder import filters
-    from tokenladder.pipelines import formats
-    from tokenladder.tokenizers import loading
+    from tokenladder.pipelines import formats, study_file
 
     return [
         *((name, filters.family(name)) for name in filters.FAMILIES),
         *((name, formats.Source) for name in formats.FORMATS),
-        *((name, section) for name, section in loading.SECTIONS.items()),
+        *((name, section) for name, section in study_file.TOKENIZERS.items()),
     ]
 
 
