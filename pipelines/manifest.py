@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("fastwarc", "fasttext-new", "numpy", "pyarrow", "resiliparse", "sentencepiece", "tokenizers")
 
+SHARD = ("path", "sequences", "tokens", "bytes", "sha256", "documents", "documents_sha256")
+"""What the manifest says of a shard."""
+
 
 @dataclass(frozen=True)
 class Made:
@@ -28,7 +31,7 @@ class Made:
 
     Attributes:
         ladder: Its ladder.
-        shards: Each one's `path`, `documents`, `sequences`, `tokens`, `sha256`, `bytes`.
+        shards: Each one's keys `SHARD`.
         ledgers: Each one's `path`, `sha256`, `source`, `rows`, `counts`.
     """
 
@@ -147,9 +150,7 @@ def _counts(plan: Plan, summaries: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _listed(shards: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {key: shard[key] for key in ("path", "documents", "sequences", "tokens", "sha256", "bytes")} for shard in shards
-    ]
+    return [{key: shard[key] for key in SHARD} for shard in shards]
 
 
 def _recipe(made: Made, length: int) -> dict[str, Any]:

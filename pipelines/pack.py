@@ -54,11 +54,12 @@ def write_shard(payload: dict[str, Any], **_: Any) -> None:
     # first the marker goes, so that none stands beside files of another ladder
     store.remove(payload["marker"])
     store.write_bytes(payload["shard"], data)
-    table = _documents(documents, payload["first"])
-    store.write_table(payload["documents"], table)
+    table = store.parquet_bytes(_documents(documents, payload["first"]))
+    store.write_bytes(payload["documents"], table)
     store.write_json(
         payload["marker"],
         {"identity": payload["identity"], "sha256": hashlib.sha256(data).hexdigest(), "bytes": data.size}
+        | {"documents_sha256": hashlib.sha256(table).hexdigest()}
         | {"sequences": payload["count"], "tokens": payload["count"] * length},
     )
 

@@ -79,7 +79,7 @@ def pack(pool: Pool, wanted: Sequence[Target], out: str, shard_sequences: int) -
         out_lists.append(
             [
                 {"path": f"{one.shards}/{name}.parquet", "documents": f"{one.documents}/{name}.parquet"}
-                | {key: marker[key] for key in ("sequences", "tokens", "sha256", "bytes")}
+                | {key: marker[key] for key in ("sequences", "tokens", "sha256", "documents_sha256", "bytes")}
                 for name, marker in zip(names, markers, strict=True)
             ]
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .schema import OUTCOMES
@@ -58,7 +59,7 @@ def show_manifest(manifest: dict[str, Any]) -> None:
             reasons = sorted({reason for cell in cells for reason in cell["reasons"]})
             for reason in reasons:
                 numbers = [cell["reasons"].get(reason, 0) for cell in cells]
-                funnel.add_row(f"  {reason}", *(f"{n:,}" if n else "" for n in numbers), style="dim")
+                funnel.add_row(f"  {escape(reason)}", *(f"{n:,}" if n else "" for n in numbers), style="dim")
         rungs = _table(f"{name}: rungs", "rung", "tokens", "sequences", "repeated", "shards", *recipe["strata"])
         for rung in recipe["rungs"]:
             figures = (rung["tokens"], rung["sequences"], rung["repeated_tokens"], len(rung["shards"]))
@@ -79,7 +80,7 @@ def show_checks(checks: Sequence[Check]) -> None:
     table = _table("verify", "", "promise", "what was found")
     for check in checks:
         mark = "[green]holds[/]" if check.holds else "[red]BROKEN[/]"
-        table.add_row(mark, check.promise, check.found)
+        table.add_row(mark, escape(check.promise), escape(check.found))
     for column in table.columns[1:]:
         column.justify = "left"
     console.print(table)

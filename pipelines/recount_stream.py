@@ -1,0 +1,314 @@
+"""Recount a stream: sequences, strata, documents and passes, from the shards and their documents tables."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .result_files import ID, ONE, READING, Amount, Check, Files, Manifest, Recipe, Shard, holds_all, named, told_check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+BATCH_TOKENS = 1 << 21
+
+STANDS = np.dtype([("id", ID), ("sequence", "<i8"), ("tokens", "<i8")])
+"""A document that begins in a stratum's stream: the sequence in which it does, and its tokens as far as they stand."""
+
+PIECE = np.dtype([("id", ID), ("sequence", "<i8"), ("offset", "<i8"), ("length", "<i8"), ("last", "<i8")])
+"""A row of a documents table: so many tokens of a document, from an offset in it, and the last of them."""
+
+
+class Stream:
+    """The stream of one recipe, or of the held-out set: its shards, one after the other."""
+
+    def __init__(self, files: Files, manifest: Manifest, recipe: Recipe, name: str) -> None:
+        self.files, self.recipe, self.name = files, recipe, name
+        self.length, self.tokenizer = manifest.sequence_length, manifest.tokenizer
+        self.held_out = not recipe.strata
+        self.labels = ["Exact", "Documents", "Clean"]
+        if not self.held_out:
+            self.labels = ["Exact", "Nested", "Mixed", "Documents", "Clean", "Accounted"]
+        self.faults = collections.defaultdict[str, list[str]](list)
+        self.found: dict[str, str] = {}
+        self.numbers = {stratum: n for n, stratum in enumerate(sorted(recipe.strata))}
+        self.weights = [recipe.strata[stratum].weight for stratum in self.numbers]
+        self.counts = [0] * len(self.numbers)
+        self.off = [0] * len(self.numbers)  # sequences beyond weight x length, in units of 2**-32
+        self.furthest = 0
+        self.stands: list[list[NDArray[Any]]] = [[] for _ in self.numbers]
+        self.last: list[tuple[bytes, int, int] | None] = [None] * len(self.numbers)  # id, next offset, last token
+        self.sequences = 0
+        self.borders = {0}  # sequences at which a shard ends
+        self.rung_counts: dict[int, list[int]] = {}
+        self.kept: NDArray[Any] | None = None
+        self.damaged = False
+        self._walk()
+
+    def _walk(self) -> None:
+        for shard in self.recipe.rungs[-1].shards:
+            before = self.sequences
+            for label, count in (("Exact", self._shard), ("Documents", self._pieces)):
+                try:
+                    count(shard, before)
+                except READING as error:
+                    self.faults[label].append(str(error).partition("\n")[0])
+                    self.damaged = True
+                    break
+            if self.damaged:
+                break  # what follows has no place to stand
+            self.borders.add(self.sequences)
+        if self.damaged:
+            for label in self.labels:
+                self.faults[label] = self.faults[label] or ["not counted to the end: a shard is damaged"]
+        for shard in self.recipe.rungs[-1].shards:
+            for path, *said in ((shard.path, shard.sha256, shard.bytes), (shard.documents, shard.documents_sha256)):
+                if path not in self.files.listed:  # behind a damaged one
+                    with contextlib.suppress(OSError):
+                        self.files.parquet(path, *said)
+
+    def _shard(self, shard: Shard, first: int) -> None:
+        """Count a shard's sequences by stratum; look at the form of each."""
+        file = self.files.parquet(shard.path, shard.sha256, shard.bytes)
+        rows = file.metadata.num_rows
+        if rows != shard.sequences or shard.tokens != shard.sequences * self.length:
+            said = f"{shard.sequences:,} sequences, {shard.tokens:,} tokens"
+            self.faults["Exact"].append(f"{shard.path}: holds {rows:,} sequences of {self.length}, not {said}")
+        columns = file.read(columns=["stratum", "document_starts"], use_threads=False).combine_chunks()
+        self._codes = self._strata(shard.path, columns.column("stratum"))
+        self._starts = columns.column("document_starts").combine_chunks()
+        for rung in self.recipe.rungs:
+            if first <= rung.sequences <= first + rows:
+                inside = np.bincount(self._codes[: rung.sequences - first], minlength=len(self.numbers))
+                self.rung_counts[rung.sequences] = [a + int(b) for a, b in zip(self.counts, inside, strict=True)]
+        for n in range(len(self.numbers)):
+            picks = self._codes == n
+            self.counts[n] += int(picks.sum())
+            if not self.held_out and rows:
+                off = self.off[n] + np.cumsum(picks * ONE - self.weights[n])
+                self.off[n] = int(off[-1])
+                far = int(np.abs(off).argmax())
+                self.furthest = max(self.furthest, abs(int(off[far])))
+                if abs(int(off[far])) > ONE:
+                    stratum = list(self.numbers)[n]
+                    by = f"{int(off[far]) / ONE:+.2f} sequences off its weight"
+                    self.faults["Mixed"].append(f"after {first + far + 1:,} sequences, {stratum} is {by}")
+        self._file = file
+        self.sequences += rows
+
+    def _strata(self, path: str, column: pa.ChunkedArray) -> NDArray[np.int64]:
+        encoded = pc.dictionary_encode(column).combine_chunks()
+        known = [str(name) for name in encoded.dictionary.to_pylist()]
+        if encoded.null_count:
+            raise ValueError(f"{path}: {encoded.null_count:,} sequences have no stratum")
+        for name in known:
+            if name not in self.numbers:
+                if not self.held_out:
+                    raise ValueError(f"{path}: stratum {name!r} is none of {', '.join(self.numbers)}")
+                self.numbers[name] = len(self.numbers)
+                self.counts.append(0)
+                self.stands.append([])
+                self.last.append(None)
+        numbers = np.array([self.numbers[name] for name in known] or [0], np.int64)
+        return numbers[encoded.indices.to_numpy(zero_copy_only=False)]  # type: ignore[no-any-return]
+
+    def _tokens(self, path: str) -> Iterator[NDArray[Any]]:
+        """The sequences of the open shard, some two million tokens at a time."""
+        width = np.dtype(self.tokenizer.dtype).itemsize
+        rows = max(1, BATCH_TOKENS // self.length)
+        for batch in self._file.iter_batches(rows, columns=["input_ids"], use_threads=False):
+            column = batch.column(0)
+            binary = pa.types.is_binary(column.type) or pa.types.is_fixed_size_binary(column.type)
+            if binary:
+                sizes, kind = pc.binary_length(column), str(self.tokenizer.dtype)
+            else:
+                sizes, kind = pc.list_value_length(column), str(column.type.value_type)
+            wanted = self.length * (width if binary else 1)
+            if column.null_count or kind != self.tokenizer.dtype or not holds_all(pc.equal(sizes, wanted)):
+                wanted_form = f"{self.length} ids of type {self.tokenizer.dtype}"
+                self.faults["Exact"].append(f"{path}: not every sequence has {wanted_form}")
+                raise ValueError(f"{path}: not compared with its documents, for want of {wanted_form}")
+            if binary:
+                flat = np.frombuffer(b"".join(column.to_pylist()), np.dtype(kind).newbyteorder("<"))
+            else:
+                flat = column.flatten().to_numpy(zero_copy_only=False)
+            yield flat.reshape(-1, self.length)
+
+    def _pieces(self, shard: Shard, first: int) -> None:
+        """Compare a shard with its documents table, and follow every document from sequence to sequence."""
+        table = self.files.parquet(shard.documents, shard.documents_sha256).read(use_threads=False).combine_chunks()
+        if any(column.null_count for column in table.columns):
+            raise ValueError(f"{shard.documents}: a value is missing")
+        sequence, position, offset, length = (
+            pc.cast(table.column(name), pa.int64()).to_numpy() for name in ("sequence", "position", "offset", "length")
+        )
+        ids = _ids(table.column("document").combine_chunks())
+        sequence = sequence - first
+        rows = len(self._codes)
+        new = np.r_[True, sequence[1:] != sequence[:-1]][: len(sequence)]
+        ends = position + length
+        follows = np.where(new, 0, np.r_[0, ends[:-1]][: len(ends)])
+        whole = np.r_[new[1:], True][: len(new)]
+        wrong = (position != follows) | (length <= 0) | (whole & (ends != self.length)) | (offset < 0)
+        if wrong.any() or not np.array_equal(sequence[new], np.arange(rows)):
+            at = int(sequence[wrong.argmax()]) + first if wrong.any() else "?"
+            raise ValueError(f"{shard.documents}: does not cover every position once (at sequence {at})")
+        begins = offset == 0
+        counts = pc.list_value_length(self._starts).to_numpy(zero_copy_only=False)
+        same = np.array_equal(counts, np.bincount(sequence[begins], minlength=rows))
+        if not same or not np.array_equal(self._starts.flatten().to_numpy(), position[begins]):
+            self.faults["Documents"].append(f"{shard.path}: document_starts are not those of {shard.documents}")
+        last, at, most = np.empty(len(ids), np.int64), 0, 0
+        for matrix in self._tokens(shard.path):
+            low, high = np.searchsorted(sequence, (at, at + len(matrix)))
+            last[low:high] = matrix[sequence[low:high] - at, ends[low:high] - 1]
+            at, most = at + len(matrix), max(most, int(matrix.max(initial=0)))
+        if most >= self.tokenizer.vocabulary_size:
+            self.faults["Exact"].append(f"{shard.path}: id {most} is not below {self.tokenizer.vocabulary_size}")
+        codes = self._codes[sequence]
+        pieces = np.empty(len(ids), PIECE)
+        for field, column in zip(PIECE.names or (), (ids, sequence + first, offset, length, last), strict=True):
+            pieces[field] = column
+        for n in np.unique(codes):
+            self._follow(int(n), pieces[codes == n])
+
+    def _follow(self, n: int, pieces: NDArray[Any]) -> None:
+        """Pieces of documents of one stratum, in order: each goes on, or begins where another ended."""
+        ids, sequence, offset, length, last = (pieces[field] for field in PIECE.names or ())
+        begins = offset == 0
+        before = self.last[n] or (b"", 0, self.tokenizer.end_of_document)
+        earlier = np.concatenate([np.array([before[0]], ID), ids[:-1]])
+        reached = np.r_[before[1], (offset + length)[:-1]]
+        torn = ~begins & ((earlier != ids) | (reached != offset))
+        open_ended = begins & (np.r_[before[2], last[:-1]] != self.tokenizer.end_of_document)
+        self.faults["Documents"] += named(ids[torn], "goes on without what precedes, at sequence {}", sequence[torn])
+        text = "ends without the end-of-document token, by sequence {}"
+        self.faults["Documents"] += named(earlier[open_ended], text, sequence[open_ended])
+        first = np.flatnonzero(begins)
+        rest = int(length[: first[0] if len(first) else None].sum())
+        if rest and self.stands[n]:
+            self.stands[n][-1]["tokens"][-1] += rest
+        if len(first):
+            stands = np.empty(len(first), STANDS)
+            stands["id"], stands["sequence"] = ids[first], sequence[first]
+            stands["tokens"] = np.add.reduceat(length, first)
+            self.stands[n].append(stands)
+        self.last[n] = (bytes(ids[-1]), int(offset[-1] + length[-1]), int(last[-1]))
+
+    def documents(self) -> NDArray[Any]:
+        """Every document that begins in the stream, stratum by stratum."""
+        every = [one for stratum in self.stands for one in stratum]
+        return np.concatenate(every) if every else np.zeros(0, STANDS)
+
+    def passes(self) -> Iterator[tuple[int, NDArray[Any], int]]:
+        """For each stratum: its number, its documents in order, and how many of them make the first pass.
+
+        Documents stand in one order in every pass, copies of one text side by side. So a pass is over where the first
+        document comes again after another one.
+        """
+        for n, one in enumerate(self.stands):
+            every = np.concatenate(one) if one else np.zeros(0, STANDS)
+            ids = every["id"]
+            again = np.flatnonzero((ids[1:] == ids[:1]) & (ids[1:] != ids[:-1])) + 1
+            stop = int(again[0]) if len(again) else len(ids)
+            if self.kept is not None and stop and (ids == ids[0]).all():
+                stop = min(stop, max(1, int((self.kept["id"] == ids[0]).sum())))
+            yield n, every, stop
+
+    def check(self) -> list[Check]:
+        """All checks of the stream."""
+        self._check_rungs()
+        self._check_clean()
+        rungs, documents = self.recipe.rungs, sum(len(one) for stratum in self.stands for one in stratum)
+        shards = f"{self.sequences:,} sequences of {self.length:,} tokens in {len(rungs[-1].shards):,} shards"
+        self.found |= {
+            "Exact": f"{shards}; {len(rungs)} budgets to half a sequence",
+            "Nested": f"{len(rungs)} rungs, each the beginning of the next",
+            "Mixed": f"{len(self.numbers)} strata, in every prefix within {self.furthest / ONE:.2f} of a sequence",
+            "Documents": f"{documents:,} fill every position, each ended by its token",
+            "Clean": "no document twice" if self.held_out else "nothing held out, no document twice in a pass",
+        }
+        return [
+            told_check(f"{label} ({self.name})", self.faults[label], self.found.get(label, "")) for label in self.labels
+        ]
+
+    def _check_rungs(self) -> None:
+        """What the manifest says of each rung against the shards' own counts."""
+        exact, nested = self.faults["Exact"], self.faults["Nested"]
+        if not self.held_out and sum(self.weights) != ONE:
+            self.faults["Mixed"].append(f"the weights sum to {sum(self.weights)}, not to {ONE}")
+        for smaller, rung in zip([None, *self.recipe.rungs], self.recipe.rungs, strict=False):
+            if rung.tokens != rung.sequences * self.length:
+                exact.append(f"{rung.name}: {rung.sequences:,} sequences are not {rung.tokens:,} tokens")
+            if 2 * abs(rung.tokens - rung.requested_tokens) > self.length:
+                exact.append(f"{rung.name}: {rung.tokens:,} tokens are not the nearest to {rung.requested_tokens:,}")
+            if smaller and (rung.shards[: len(smaller.shards)] != smaller.shards or rung.sequences < smaller.sequences):
+                nested.append(f"{rung.name} does not begin with the shards of {smaller.name}")
+            if not self.damaged and rung.sequences not in self.borders:
+                nested.append(f"{rung.name}: no shard ends after its {rung.sequences:,} sequences")
+            listed = sum(shard.sequences for shard in rung.shards)
+            if listed != rung.sequences:
+                exact.append(f"{rung.name}: its shards hold {listed:,} sequences, not {rung.sequences:,}")
+        if not self.damaged and self.sequences != self.recipe.rungs[-1].sequences:
+            exact.append(f"the shards hold {self.sequences:,} sequences, not {self.recipe.rungs[-1].sequences:,}")
+        if not self.damaged:
+            self._check_strata()
+
+    def _check_strata(self) -> None:
+        """Sequences, unique and repeated tokens of each stratum in each rung."""
+        exact = self.faults["Exact"]
+        available = [int(every["tokens"][:stop].sum()) for _, every, stop in self.passes()]
+        for rung in self.recipe.rungs:
+            counted = self.rung_counts.get(rung.sequences)
+            if rung.strata is None or counted is None:
+                continue
+            amounts = {}
+            for stratum, sequences, most in zip(self.numbers, counted, available, strict=True):
+                tokens = sequences * self.length
+                amounts[stratum] = Amount(tokens, sequences, min(tokens, most))
+            unique = sum(amount.unique_tokens for amount in amounts.values())
+            for stratum in sorted(amounts.keys() | rung.strata.keys()):
+                mine, listed_amount = amounts.get(stratum), rung.strata.get(stratum)
+                if mine != listed_amount:
+                    exact.append(f"{rung.name}: {stratum} has {_amount(mine)}, not {_amount(listed_amount)}")
+            if (unique, rung.tokens - unique) != (rung.unique_tokens, rung.repeated_tokens):
+                said = f"{rung.unique_tokens:,} and {rung.repeated_tokens:,}"
+                exact.append(f"{rung.name}: {unique:,} unique and {rung.tokens - unique:,} repeated tokens, not {said}")
+
+    def _check_clean(self) -> None:
+        first = []
+        for n, every, stop in self.passes():
+            first.append(every["id"][:stop])
+            wrong = every["id"][stop:] != every["id"][: len(every) - stop]
+            if wrong.any():
+                at = every[stop:][wrong.argmax()]
+                stratum = list(self.numbers)[n]
+                self.faults["Clean"].append(f"sequence {at['sequence']:,}: a new pass of {stratum} has another order")
+        ids, times = np.unique(np.concatenate([np.zeros(0, ID), *first]), return_counts=True)
+        allowed = np.ones(len(ids), np.int64)
+        if self.kept is not None and len(self.kept):
+            known, copies = np.unique(self.kept["id"], return_counts=True)
+            at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+            allowed = np.where(known[at] == ids, copies[at], 1)
+        over = times > allowed
+        self.faults["Clean"] += named(ids[over], "stands {} times in one pass", times[over])
+
+
+def _amount(amount: Amount | None) -> str:
+    if amount is None:
+        return "nothing"
+    return f"{amount.sequences:,} sequences, {amount.tokens:,} tokens, {amount.unique_tokens:,} unique"
+
+
+def _ids(column: pa.Array) -> NDArray[Any]:
+    """Ids of 16 bytes, without nulls, as fixed strings."""
+    if column.type != pa.binary(16):
+        raise ValueError(f"document is {column.type}, not 16 bytes")
+    return np.frombuffer(column.buffers()[1], ID, len(column), column.offset * 16) if len(column) else np.zeros(0, ID)
