@@ -66,7 +66,7 @@ class Child:
         self._map = mmap.mmap(self._cell.fileno(), 8)
         single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
         self._process = subprocess.Popen(  # noqa: S603 this package's own module
-            [sys.executable, "-m", "tokenladder.pipelines.child", str(self._cell.fileno())],
+            [sys.executable, "-P", "-m", "tokenladder.pipelines.child", str(self._cell.fileno())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[self._cell.fileno()],
@@ -123,18 +123,22 @@ class Child:
     def _died(self) -> ChildDiedError:
         code = self._process.wait()
         how = f"crashed (signal {-code})" if code < 0 else f"ended with status {code}"
+        ordinal = self._ordinal()
         self.close()
-        return ChildDiedError(self._ordinal(), how)
+        return ChildDiedError(ordinal, how)
 
     def close(self) -> None:
         """End the process, now."""
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+        self._selector.close()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
+        self._map.close()
+        self._cell.close()
 
 
 class Pool:

@@ -1,0 +1,91 @@
+"""Children that crash, hang or print: replaced, their work done again, and the record that kills them rejected."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tokenladder.pipelines import isolate
+from tokenladder.pipelines.store import UserError
+
+HERE = "tokenladder.tests.pipelines.misbehaving"
+
+
+@pytest.fixture(autouse=True)
+def pool(monkeypatch):
+    """A pool of this test's own, ended with it."""
+    own = isolate.Pool()
+    monkeypatch.setattr(isolate, "POOL", own)
+    yield own
+    own.close()
+
+
+def test_a_child_is_kept_for_the_next_call():
+    first, second = (isolate.call(f"{HERE}:work", {}) for _ in range(2))
+    assert first == second
+    assert first["done"] == [0, 1, 2, 3]
+    assert first["reject"] == {}
+
+
+def test_a_record_that_kills_twice_is_rejected_and_nothing_else_is_lost():
+    found = isolate.call(f"{HERE}:work", {"crash": [1, 3], "records": 5, "reject": {"0": "known before"}})
+    assert found["done"] == [2, 4]
+    killed = "extraction crashed (signal 11)"
+    assert found["reject"] == {"0": "known before", "1": killed, "3": killed}
+
+
+def test_a_child_that_dies_once_has_bad_luck(tmp_path):
+    found = isolate.call(f"{HERE}:work", {"crash_once": [0, 2], "folder": str(tmp_path)})
+    assert (found["done"], found["reject"]) == ([0, 1, 2, 3], {})
+
+
+def test_a_child_that_hangs_is_replaced():
+    found = isolate.call(f"{HERE}:work", {"hang": [1]}, stall=0.3)
+    assert (found["done"], found["reject"]) == ([0, 2, 3], {"1": "extraction timed out"})
+
+
+def test_a_child_that_dies_outside_any_record():
+    with pytest.raises(RuntimeError, match=r"misbehaving:die: its process ended with status 7 3 times, last with"):
+        isolate.call(f"{HERE}:die", {"status": 7})
+
+
+@pytest.mark.parametrize(("kind", "raised"), [("UserError", UserError), ("OSError", OSError)])
+def test_errors_for_people_come_as_they_are(kind, raised):
+    with pytest.raises(raised) as error:
+        isolate.call(f"{HERE}:fail", {"kind": kind})
+    assert str(error.value) == "what is wrong: ä\nand a second line"
+    assert isolate.call(f"{HERE}:work", {})["done"] == [0, 1, 2, 3]
+
+
+def test_other_errors_come_with_the_childs_traceback():
+    with pytest.raises(RuntimeError, match=r"(?s)Traceback .*misbehaving\.py.*ValueError: what is wrong"):
+        isolate.call(f"{HERE}:fail", {"kind": "ValueError"})
+    with pytest.raises(RuntimeError, match="os is not a module of this package"):
+        isolate.call("os:getcwd", {})
+
+
+def test_what_a_library_prints_does_not_reach_the_pipe():
+    assert isolate.call(f"{HERE}:chatter", {"value": [1, "ä", None]}) == [1, "ä", None]
+
+
+def test_memory_is_limited():
+    with pytest.raises(RuntimeError, match="MemoryError"):
+        isolate.call(f"{HERE}:allocate", {"bytes": 7 << 30})
+
+
+def test_each_thread_has_a_child_of_its_own(pool):
+    found = []
+    together = threading.Barrier(2)
+
+    def run():
+        with pool.borrow() as child:
+            together.wait(timeout=60)
+            found.append(child.call(f"{HERE}:work", {"reject": {}}, 10)["pid"])
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 2
