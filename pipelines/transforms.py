@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ from apache_beam.options.pipeline_options import (  # noqa: E402
     PipelineOptions,
     StandardOptions,
 )
+from apache_beam.runners.worker import sdk_worker  # noqa: E402 the same
 
 logging.getLogger().setLevel(_level)
 
@@ -32,6 +34,13 @@ LOCAL = ("DirectRunner", "FnApiRunner", "direct", None)
 _logger = logging.getLogger(__name__)
 
 
+def _say_nothing(*_: object, **__: object) -> None:
+    """Stand in for the `print` with which Beam's workers show the traceback that they also raise: it is told once."""
+
+
+sdk_worker.print = _say_nothing
+
+
 def options(arguments: Sequence[str]) -> PipelineOptions:
     """Beam's options from what follows `--` on the command line.
 
@@ -39,9 +48,16 @@ def options(arguments: Sequence[str]) -> PipelineOptions:
     itself looks for a Prism binary first and falls back without a word.)
 
     Raises:
-        UserError: Beam does not know the runner.
+        UserError: Beam does not know the runner, or an option's value is none.
     """
-    parsed = PipelineOptions(list(arguments))
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):  # argparse prints all that it knows and ends the process
+            parsed = PipelineOptions(list(arguments))
+            parsed.get_all_options()
+    except SystemExit as error:
+        told = said.getvalue().strip().rpartition("error: ")[2]
+        raise store.UserError(f"After --, Beam's own options: {told}") from error
     standard = parsed.view_as(StandardOptions)
     if standard.runner in LOCAL:
         if standard.runner == "DirectRunner":
@@ -52,6 +68,10 @@ def options(arguments: Sequence[str]) -> PipelineOptions:
             direct.direct_running_mode = "multi_threading"
         if not any(argument.startswith("--direct_num_workers") for argument in arguments):
             direct.direct_num_workers = processors()
+    try:
+        beam.runners.create_runner(standard.runner)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise store.UserError(f"--runner={standard.runner}: {error}") from error
     return parsed
 
 
