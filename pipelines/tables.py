@@ -18,10 +18,17 @@ if TYPE_CHECKING:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(title=title, box=None, pad_edge=False)
     for n, column in enumerate(columns):
         table.add_column(column, justify="right" if n else "left", overflow="fold")
     return table
+
+
+def _show(console: Console, table: Table) -> None:
+    """Print a table below its title; as part of the table, it would be broken at the table's width."""
+    title, table.title = table.title, None
+    console.print(title, style="bold", markup=False)
+    console.print(table)
 
 
 def show_plan(plan: dict[str, Any]) -> None:
@@ -36,7 +43,7 @@ def show_plan(plan: dict[str, Any]) -> None:
         for rung, size in recipe["rungs"].items():
             rungs.add_row(name, rung, f"{size['requested']:,}", f"{size['tokens']:,}", str(len(recipe["rules"])))
     for table in (sources, rungs):
-        console.print(table)
+        _show(console, table)
         console.print()
     scores = ", ".join(f"{name} ({one['type']})" for name, one in plan["scores"].items())
     console.print(f"scores: {scores or 'none'}\nresult: {plan['out']}\nstore: {plan['store']}", markup=False)
@@ -50,7 +57,7 @@ def show_manifest(manifest: dict[str, Any]) -> None:
         sizes = (f"{one['bytes'] / 1e6:,.1f}", f"{one['text_bytes'] / 1e6:,.1f}")
         counts.add_row(name, f"{one['records']:,}", f"{one['documents']:,}", *sizes)
     console.print()
-    console.print(counts)
+    _show(console, counts)
     for name, recipe in manifest["recipes"].items():
         funnel = _table(f"{name}: where every record went", "", *recipe["counts"])
         for outcome in OUTCOMES:
@@ -67,7 +74,7 @@ def show_manifest(manifest: dict[str, Any]) -> None:
             rungs.add_row(rung["name"], *(f"{n:,}" for n in figures), *strata)
         for table in (funnel, rungs):
             console.print()
-            console.print(table)
+            _show(console, table)
     held = manifest["held_out"]
     if held:
         console.print(f"\nheld out: {held['tokens']:,} tokens in {held['sequences']:,} sequences")
@@ -83,7 +90,7 @@ def show_checks(checks: Sequence[Check]) -> None:
         table.add_row(mark, escape(check.promise), escape(check.found))
     for column in table.columns[1:]:
         column.justify = "left"
-    console.print(table)
+    _show(console, table)
 
 
 def show_explanations(explanations: Sequence[Explanation]) -> None:

@@ -1,0 +1,136 @@
+"""Why a build stops: whose folder it is, another build, unreadable input, wiped-out sources, too few tokens."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import little
+import numpy as np
+import pyarrow as pa
+import pytest
+from small_store import Store, write_part
+
+from tokenladder.pipelines import duplicates, intake, store
+from tokenladder.pipelines.build import _Lock
+from tokenladder.pipelines.pool import BuildError, Pool
+from tokenladder.pipelines.progress import Reporter
+from tokenladder.pipelines.schema import DROPPED, REJECTED
+
+
+@pytest.fixture
+def study(tmp_path):
+    little.write_jsonl(tmp_path / "web.jsonl", little.corpus(1, 60, prefix="w"))
+    return tmp_path
+
+
+def build(folder, **settings):
+    return little.build(little.write_study(folder, {"web": folder / "web.jsonl"}, **settings), folder / "out")
+
+
+@pytest.mark.parametrize("content", ["{", '{"title": "x"}', "[]", "3", "\ufeff"])
+def test_a_manifest_of_something_else(study, content):
+    (study / "out").mkdir()
+    (study / "out" / "manifest.json").write_text(content)
+    with pytest.raises(store.UserError, match=r"out/manifest\.json: is no manifest of a study\. Choose another folder"):
+        build(study)
+    assert [path.name for path in (study / "out").iterdir()] == ["manifest.json"]
+    assert (study / "out" / "manifest.json").read_text() == content
+
+
+def test_the_folder_of_another_study(study):
+    (study / "out").mkdir()
+    (study / "out" / "manifest.json").write_text(json.dumps({"name": "other"}))
+    with pytest.raises(
+        store.UserError, match=r"out: holds the study 'other', not 'little'\. Choose another folder with"
+    ):
+        build(study)
+
+
+def test_two_builds_in_one_folder(tmp_path):
+    out = str(tmp_path)
+    code = (
+        "import sys; from tokenladder.pipelines.build import _Lock\n"
+        f"with _Lock({out!r}): print('in', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"in\n"
+        with (
+            pytest.raises(store.UserError, match=r": another build is running in this folder\. Wait for it to end"),
+            _Lock(out),
+        ):
+            pass
+        other.kill()
+    with _Lock(out):  # a lock ends with its process
+        pass
+    with _Lock(out):
+        pass
+
+
+def test_a_stratum_that_runs_short(study):
+    with pytest.raises(store.UserError) as error:
+        build(study, budgets=["640", "100K"])
+    lines = str(error.value).splitlines()
+    assert lines[0] == "all: the kept documents do not fill its largest rung."
+    kept = sum(len(row["text"].encode()) + 1 for row in little.corpus(1, 60, prefix="w"))
+    needed = (100_000 + 32) // 64 * 64
+    assert lines[1] == f"  web: {needed - kept:,} tokens missing; {needed:,} needed, {kept:,} kept"
+    passes = -(-needed // kept)
+    assert lines[2] == f"Lower the budgets, loosen rules, change weights, or set repeat = {passes}."
+    with pytest.raises(store.UserError, match=rf"{kept:,} kept × {passes - 1} passes"):
+        build(study, budgets=["640", "100K"], recipes={"all": {"repeat": passes - 1}})
+    made = build(study, budgets=["640", "100K"], recipes={"all": {"repeat": passes}})
+    assert made.rungs()["100K"]["repeated_tokens"] == needed - kept
+
+
+def test_rules_that_keep_nothing(study):
+    rules = {"keep": [{"score": "bytes", "min": 10**9}]}
+    with pytest.raises(store.UserError, match=r"all: no document of any source is kept\. Loosen its rules or"):
+        build(study, recipes={"all": rules})
+    weighted = {"weights": {"web": 1.0}, **rules}
+    with pytest.raises(store.UserError, match="all: no document of web is kept"):
+        build(study, recipes={"all": weighted})
+
+
+def test_input_without_documents(study):
+    (study / "web.jsonl").write_text('{"text": ""}\n{"text": " "}\n')
+    with pytest.raises(BuildError, match=r"The sources hold no document\. Records were dropped as: empty"):
+        build(study)
+
+
+def summary(rows, documents, *outcomes):
+    return {
+        "parts": [{"rows": rows, "documents": documents, "bytes": 0, "text_bytes": 0}],
+        "outcomes": [{"outcome": o, "reason": r, "records": n, "bytes": 0} for o, r, n in outcomes],
+    }
+
+
+def test_unreadable_records():
+    bad = [(REJECTED, "not UTF-8", 7), (REJECTED, "truncated", 3), (DROPPED, "empty", 9)]
+    summaries = {"a": summary(60, 41, *bad), "b": summary(40, 40, (REJECTED, "truncated", 5))}
+    intake.check_rejected(summaries, 0.15)
+    with pytest.raises(BuildError) as error:
+        intake.check_rejected(summaries, 0.1)
+    assert str(error.value) == (
+        "15 of 100 records are unreadable (15.0%), more than max_rejected = 0.1. Most often: "
+        "8 × truncated; 7 × not UTF-8"
+    )
+    with pytest.raises(BuildError, match=r"hold no document. Records were dropped as: empty \(4\), minified \(1\)\."):
+        intake.check_rejected({"a": summary(5, 0, (DROPPED, "minified", 1), (DROPPED, "empty", 4))}, 0.1)
+
+
+def test_a_source_that_duplicates_wipe_out(tmp_path):
+    place = Store(str(tmp_path))
+    texts = [f"text {n}" for n in range(10)]
+    parts = [write_part(place, f"{source}/0", texts, source=source) for source in ("web", "code")]
+    pool = Pool(place, parts, "", ["web", "code"], None, Reporter(quiet=True))
+    rows = {"row": np.arange(10, dtype=np.uint32), "leads": np.arange(10) == 0}
+    store.write_table(place.path("clusters", "members", "0000001.parquet"), pa.table(rows))
+    duplicates.check_wipe_out(pool, place.path("clusters"), 0.9)
+    with pytest.raises(BuildError) as error:
+        duplicates.check_wipe_out(pool, place.path("clusters"), 0.89)
+    assert str(error.value) == (
+        "sources.code: 9 of 10 documents (90.0%) are duplicates, more than dedup.on_wipe_out = 0.89. "
+        "Look at the source, or raise that share."
+    )
