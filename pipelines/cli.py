@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +34,18 @@ class _Commands(click.Group):
             message, status = known
             click.echo(message, err=True)
             ctx.exit(status)
+
+
+def _stop() -> None:
+    """End at once: Beam's worker threads would go on to the end of their bundle, and the interpreter wait for them."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what those threads say of their children's end is of no use
+    if "tokenladder.pipelines.isolate" in sys.modules:
+        from .isolate import POOL
+
+        POOL.close()
+    os._exit(FAILED)
 
 
 def _explain(error: Exception) -> tuple[str, int] | None:
@@ -73,6 +87,8 @@ def quickstart(out: Path, *, quiet: bool) -> None:
     if not study.exists():
         study.write_text(study_text(), encoding="utf-8")
     manifest = _build(str(study), str(out / "built"), None, (), quiet=quiet)
+    program = "tokenladder" if shutil.which("tokenladder") else f"{sys.executable} -m tokenladder"
+    python = "python" if shutil.which("tokenladder") else sys.executable
     built, recipe = out / "built", list(manifest["recipes"])[-1]
     rung = manifest["recipes"][recipe]["rungs"][0]
     shard = built / rung["shards"][0]["path"]
@@ -80,11 +96,11 @@ def quickstart(out: Path, *, quiet: bool) -> None:
         f"""
 Built from {corpus.pages:,} pages and {corpus.files:,} source files: {built}
 
-  load it    python -c "import pyarrow.parquet as pq; print(pq.read_table('{shard}'))"
+  load it    {python} -c "import pyarrow.parquet as pq; print(pq.read_table('{shard}'))"
              or, with Hugging Face datasets: load_dataset('{built}', '{recipe}-{rung["name"]}')
-  verify it  tokenladder verify {built}
-  explain    tokenladder explain {built} json/decoder.py
-  change it  edit {study}, then: tokenladder build {study} --out {built}"""
+  verify it  {program} verify {built}
+  explain    {program} explain {built} json/decoder.py
+  change it  edit {study}, then: {program} build {study} --out {built}"""
     )
 
 

@@ -36,10 +36,12 @@ def find_clusters(pool: Pool, dedup: Dedup, signature: str) -> str:
     common = {"family": signature, "bands": dedup.bands, "rows": dedup.rows, "ranges": pool.ranges, "folder": folder}
     tasks = pool.tasks(**common)
     module = f"{PIPELINES}.cluster"
-    with pool.report.stage("cluster", len(tasks), lambda: 0):
+    edges, members = store.join(folder, "edges"), store.join(folder, "members")
+    with pool.report.stage("find candidates", pool.ranges, lambda: len(store.names(edges))):
         link = (f"{module}:link_candidates", common)
         pool.engine.exchange("find candidates", f"{module}:emit_bands", [link], tasks)
-        listed = cluster.write_components(folder, _edges(store.join(folder, "edges")))
+    listed = cluster.write_components(folder, _edges(edges))
+    with pool.report.stage("compare candidates", len(listed), lambda: len(store.names(members))):
         leaders = (f"{module}:lead", {**common, "threshold": dedup.threshold})
         write = (f"{module}:write_clusters", common)
         inside = [tasks[n] for n in listed]

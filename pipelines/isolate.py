@@ -142,11 +142,12 @@ class Child:
 
 
 class Pool:
-    """Idle children of this process, lent to one thread each."""
+    """The children of this process, lent to one thread each."""
 
     def __init__(self) -> None:
         """Start with none; they come as threads ask."""
         self._idle: collections.deque[Child] = collections.deque()
+        self._lent: set[Child] = set()
         self._lock = threading.Lock()
         atexit.register(self.close)
 
@@ -156,9 +157,13 @@ class Pool:
         with self._lock:
             child = self._idle.pop() if self._idle else None
         child = child or Child()
+        with self._lock:
+            self._lent.add(child)
         try:
             yield child
         except ChildDiedError:
+            with self._lock:
+                self._lent.discard(child)
             raise
         except BaseException as error:
             if isinstance(error, UserError | OSError | RuntimeError):
@@ -171,13 +176,16 @@ class Pool:
 
     def _give_back(self, child: Child) -> None:
         with self._lock:
+            self._lent.discard(child)
             self._idle.append(child)
 
     def close(self) -> None:
-        """End all idle children."""
+        """End all children, those at work too."""
         with self._lock:
-            while self._idle:
-                self._idle.pop().close()
+            for child in [*self._idle, *self._lent]:
+                child.close()
+            self._idle.clear()
+            self._lent.clear()
 
 
 POOL = Pool()

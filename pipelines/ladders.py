@@ -272,7 +272,7 @@ def _shortage(draft: _Draft) -> list[str]:
 
 def _place(pool: Pool, drafts: Sequence[_Draft], length: int) -> None:
     """Order the documents of all drafts in one exchange, and write each ladder's plan."""
-    tasks = []
+    tasks, total = [], 0
     for number, draft in enumerate(drafts):
         ladder = draft.ladder
         listed = groups(
@@ -280,6 +280,7 @@ def _place(pool: Pool, drafts: Sequence[_Draft], length: int) -> None:
             np.stack([draft.tokens[s] for s in ladder.strata]),
             [draft.needed[s] for s in ladder.strata],
         )
+        total += len(listed)
         plan = {
             "strata": ladder.strata,
             "weights": ladder.weights,
@@ -295,7 +296,8 @@ def _place(pool: Pool, drafts: Sequence[_Draft], length: int) -> None:
         tasks += pool.tasks(choices=choices, tokenizer=pool.tokenizer["fingerprint"], plan=path, number=number)
     module, folders = f"{PIPELINES}.ladder", {"folders": [draft.ladder.folder for draft in drafts]}
     reduces = [(f"{module}:order_group", folders), (f"{module}:write_places", folders)]
-    with pool.report.stage("place", len(tasks), lambda: 0):
+    done = lambda: sum(len(store.names(store.join(draft.ladder.folder, "order"))) for draft in drafts)  # noqa: E731
+    with pool.report.stage("place", total, done):
         pool.engine.exchange("place", f"{module}:emit_order", reduces, tasks)
     for draft in drafts:
         store.write_json(store.join(draft.ladder.folder, "done.json"), {"available": draft.ladder.available})

@@ -89,8 +89,11 @@ def _count(done: Callable[[], int]) -> int:
 
 
 def _watch(stop: threading.Event, seconds: float, tell: Callable[[], None]) -> None:
-    while not stop.wait(seconds):
+    pause = seconds
+    while not stop.wait(pause):
+        began = time.monotonic()
         tell()
+        pause = max(seconds, 20 * (time.monotonic() - began))  # a listing of many keys is not asked for all the time
 
 
 def _line(label: str, done: int, total: int, megabytes: float, seconds: float) -> str:
