@@ -1,0 +1,80 @@
+"""What a build says: plain lines where there is no terminal, and never a failure of its own."""
+
+from __future__ import annotations
+
+import io
+import threading
+
+import pytest
+from rich.console import Console
+
+from tokenladder.pipelines import progress
+from tokenladder.pipelines.progress import Reporter
+
+
+def reporter(*, terminal=False, quiet=False):
+    out = io.StringIO()
+    made = Reporter(quiet=quiet)
+    made.console = Console(file=out, highlight=False, force_terminal=terminal, width=100)
+    return made, out
+
+
+@pytest.mark.parametrize(
+    ("done", "megabytes", "seconds", "expected"),
+    [
+        (0, 10.0, 2.0, "read: 0 of 8, 2.0 s"),
+        (2, 10.0, 2.0, "read: 2 of 8, 2.0 s, 1.2 MB/s, about 6 s left"),
+        (8, 10.0, 4.0, "read: 8 of 8, 4.0 s, 2.5 MB/s"),
+        (8, 0.0, 0.0, "read: 8 of 8, 0.0 s"),
+    ],
+)
+def test_a_line(done, megabytes, seconds, expected):
+    assert progress._line("read", done, 8, megabytes, seconds) == expected
+
+
+def test_plain_lines_at_the_start_and_at_the_end():
+    made, out = reporter()
+    with made.stage("pack [all]", 3, lambda: 0):
+        pass
+    first, last = out.getvalue().splitlines()
+    assert first == "pack [all]: 3 to do"
+    assert last.startswith("pack [all]: 3 of 3, ")
+
+
+def test_lines_between_them_and_a_count_that_fails(monkeypatch):
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.01)
+    made, out = reporter()
+    asked, twice = [], threading.Event()
+
+    def count():
+        asked.append(None)
+        if len(asked) == 2:  # the first line is written by now
+            twice.set()
+        raise OSError("the listing failed")
+
+    with made.stage("pack", 3, count):
+        assert twice.wait(timeout=60)
+    assert "pack: 0 of 3" in out.getvalue()
+
+
+def test_a_terminal_has_a_live_line():
+    made, out = reporter(terminal=True)
+    with made.stage("pack", 3, lambda: 1):
+        pass
+    assert "pack: 3 of 3" in out.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_stage_that_fails_is_not_told_as_done(terminal):
+    made, out = reporter(terminal=terminal)
+    with pytest.raises(OSError, match="full"), made.stage("pack", 3, lambda: 0):
+        raise OSError("full")
+    assert "3 of 3" not in out.getvalue()
+
+
+@pytest.mark.parametrize(("quiet", "total"), [(True, 3), (False, 0)])
+def test_nothing_to_say(quiet, total):
+    made, out = reporter(quiet=quiet)
+    with made.stage("pack", total, lambda: 0):
+        pass
+    assert out.getvalue() == ""
