@@ -24,11 +24,13 @@ def find_clusters(pool: Pool, dedup: Dedup, signature: str) -> str:
     Args:
         pool: The pool.
         dedup: Parameters.
-        signature: Fingerprint of the signatures.
+        signature: Fingerprint of the signatures; empty where no one asks for near duplicates.
 
     Returns:
-        The folder of the clusters.
+        The folder of the clusters; every document is alone where there were no signatures.
     """
+    if not signature:
+        return pool.store.path("clusters", "none")
     parameters = {key: value for key, value in asdict(dedup).items() if key != "on_wipe_out"}
     folder = pool.store.path("clusters", store.fingerprint([FORMAT, pool.identity, signature, parameters]))
     if store.exists(store.join(folder, "done.json")):

@@ -58,7 +58,7 @@ class Plan:
         sources: In the study's order.
         scores: Type and parameters of each score by fingerprint, signatures included.
         score_of: Fingerprint of each score by its name in the study.
-        signature: Fingerprint of the signatures.
+        signature: Fingerprint of the signatures; empty where nothing of the study asks for near duplicates.
         tokenizer_model: The tokenizer's file, empty where there is none (yet).
     """
 
@@ -180,7 +180,7 @@ def make_plan(study: Study, out: str, store_root: str | None = None) -> Plan:
     dedup = study.settings.dedup
     signature = MinHash(ngram=dedup.ngram, bands=dedup.bands, rows=dedup.rows)
     score_of = {name: _fingerprint(family) for name, family in study.scores.items()}
-    families: list[Family] = [*study.scores.values(), signature]
+    families: list[Family] = [*study.scores.values(), *([signature] if study.compares else [])]
     return Plan(
         study=study,
         out=out,
@@ -188,7 +188,7 @@ def make_plan(study: Study, out: str, store_root: str | None = None) -> Plan:
         sources=tuple(sources),
         scores={_fingerprint(family): _spec(family) for family in families},
         score_of=score_of,
-        signature=_fingerprint(signature),
+        signature=_fingerprint(signature) if study.compares else "",
         tokenizer_model=model,
     )
 

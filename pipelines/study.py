@@ -193,6 +193,13 @@ class Study:
         )
 
     @property
+    def compares(self) -> bool:
+        """Whether near duplicates matter: to a recipe, or because some documents are held out."""
+        return self.settings.held_out is not None or any(
+            self.recipe(name).dedup is not False for name in self.settings.recipes
+        )
+
+    @property
     def rungs(self) -> dict[str, int]:
         """Requested tokens of each rung, by the rung's name, smallest first."""
         return {short(budget): budget for budget in self.settings.budgets}
