@@ -6,11 +6,13 @@ The work itself is in functions without Beam that take a JSON payload and read a
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import io
 import json
 import logging
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 _level = logging.getLogger().level
@@ -213,5 +215,20 @@ def run(transform: beam.PTransform, arguments: Sequence[str]) -> None:
     try:
         with beam.Pipeline(options=options(arguments)) as pipeline:
             pipeline | transform
+    except BaseException:
+        _hush_channels()
+        raise
     finally:
         beams.setLevel(level)
+
+
+@functools.cache
+def _hush_channels() -> None:
+    """From now on, say nothing of threads that read for a worker: those of a failed pipeline outlive its servers."""
+    otherwise = threading.excepthook
+
+    def tell(failed: threading.ExceptHookArgs) -> None:
+        if failed.thread is None or failed.thread.name != "read_grpc_client_inputs":
+            otherwise(failed)
+
+    threading.excepthook = tell

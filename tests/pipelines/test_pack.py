@@ -175,7 +175,9 @@ def test_a_marker_says_what_was_written(tmp_path):
     marker = store.read_json(paths["marker"])
     data = store.read_bytes(paths["shard"])
     digest = hashlib.sha256(data).hexdigest()
-    assert marker == {"identity": "i", "sha256": digest, "bytes": len(data), "sequences": 6, "tokens": 6 * LENGTH}
+    table = hashlib.sha256(store.read_bytes(paths["documents"])).hexdigest()
+    counts = {"bytes": len(data), "sequences": 6, "tokens": 6 * LENGTH}
+    assert marker == {"identity": "i", "sha256": digest, "documents_sha256": table, **counts}
     first = {path: store.read_bytes(path) for path in paths.values()}
     made.shard(0, 6)
     assert {path: store.read_bytes(path) for path in paths.values()} == first
