@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .explain import Explanation
     from .verify import Check
 
+STRATA = 12
+"""Strata that are shown, the largest first; a language score can make two hundred."""
+
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, box=None, pad_edge=False)
@@ -67,12 +70,18 @@ def show_manifest(manifest: dict[str, Any]) -> None:
             for reason in reasons:
                 numbers = [cell["reasons"].get(reason, 0) for cell in cells]
                 funnel.add_row(f"  {escape(reason)}", *(f"{n:,}" if n else "" for n in numbers), style="dim")
-        rungs = _table(f"{name}: rungs", "rung", "tokens", "sequences", "repeated", "shards", *recipe["strata"])
+        rungs = _table(f"{name}: rungs", "rung", "tokens", "sequences", "repeated", "shards")
         for rung in recipe["rungs"]:
             figures = (rung["tokens"], rung["sequences"], rung["repeated_tokens"], len(rung["shards"]))
-            strata = (f"{stratum['tokens']:,}" for stratum in rung["strata"].values())
-            rungs.add_row(rung["name"], *(f"{n:,}" for n in figures), *strata)
-        for table in (funnel, rungs):
+            rungs.add_row(rung["name"], *(f"{n:,}" for n in figures))
+        strata = _table(f"{name}: tokens of each stratum", "stratum", *(rung["name"] for rung in recipe["rungs"]))
+        largest = sorted(recipe["strata"], key=lambda stratum: (-recipe["strata"][stratum]["weight"], stratum))
+        for stratum in largest[:STRATA]:
+            strata.add_row(escape(stratum), *(f"{rung['strata'][stratum]['tokens']:,}" for rung in recipe["rungs"]))
+        if len(largest) > STRATA:
+            rest = [sum(rung["strata"][s]["tokens"] for s in largest[STRATA:]) for rung in recipe["rungs"]]
+            strata.add_row(f"{len(largest) - STRATA} smaller ones", *(f"{n:,}" for n in rest))
+        for table in (funnel, rungs, strata):
             console.print()
             _show(console, table)
     held = manifest["held_out"]
