@@ -118,6 +118,13 @@ def write_study(folder, sources, **settings):
     return path
 
 
+def few(examples):
+    """So many examples, and no search for a smaller one that fails: it would build hundreds of times."""
+    from hypothesis import Phase, settings
+
+    return settings(max_examples=examples, phases=[Phase.explicit, Phase.generate])
+
+
 class Eager:
     """The engine without Beam: every task in this thread, one after the other, groups in a shuffled order."""
 
