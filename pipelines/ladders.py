@@ -14,7 +14,7 @@ from .ladder import BUCKETS, groups, groups_json
 from .parts import read_all
 from .plan import FORMAT, whole
 from .pool import PIPELINES, numbered
-from .schedule import integer_weights, prefix_counts
+from .schedule import ONE, integer_weights, prefix_counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 BYTES_PER_TOKEN = 2.0
 """What is assumed before anything was encoded: so little that the first try seldom encodes more than is needed."""
+
+MOST_PER_BYTE = 8
+"""More tokens than this for a byte of text no tokenizer makes."""
 
 MARGIN = 1.03
 """What is encoded beyond the estimate from the measured bytes per token."""
@@ -194,6 +197,7 @@ def _draft(pool: Pool, wanted: Wanted, length: int) -> _Draft:
     strata = sorted(shares)
     weights = integer_weights([shares[stratum] for stratum in strata])
     rungs = {rung: whole(tokens, length) for rung, tokens in wanted.budgets.items()}
+    _check_size(wanted, dict(zip(strata, weights.tolist(), strict=True)), kept, max(rungs.values()) * length)
     counts = prefix_counts(weights, list(rungs.values()))
     needed = {stratum: int(n) * length for stratum, n in zip(strata, counts[-1], strict=True)}
     depends = [wanted.name, wanted.identity, pool.tokenizer["fingerprint"], strata, weights.tolist(), rungs, length]
@@ -210,6 +214,21 @@ def _draft(pool: Pool, wanted: Wanted, length: int) -> _Draft:
     )
     goal = {stratum: BYTES_PER_TOKEN * need for stratum, need in needed.items()}
     return _Draft(wanted, ladder, {stratum: text_bytes[stratum] for stratum in strata}, needed, goal)
+
+
+def _check_size(wanted: Wanted, weights: dict[str, int], kept: dict[str, int], tokens: int) -> None:
+    """Stop at a budget beyond all measure before its schedule is worked out, which takes time in proportion to it.
+
+    Raises:
+        UserError: Some stratum would need more tokens than its text has bytes, many times over.
+    """
+    for stratum, weight in weights.items():
+        needed, most = tokens * weight // ONE, MOST_PER_BYTE * wanted.repeat * kept[stratum]
+        if needed > most + BUCKETS * wanted.repeat:
+            raise store.UserError(
+                f"{wanted.name}: its largest rung needs some {needed:,} tokens of {stratum}, of which "
+                f"{kept[stratum]:,} bytes of text are kept. Lower the budgets, loosen rules, or change weights."
+            )
 
 
 def _histogram(folder: str, value: str) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.int64]]]:

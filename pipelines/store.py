@@ -297,14 +297,14 @@ def remove(path: str) -> None:
 
 
 def _owner() -> str:
-    return f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
+    return f"{socket.gethostname()}@{os.getpid()}-{threading.get_ident()}"  # no host's name holds an @
 
 
 def sweep(folder: str) -> int:
     """Delete temporary files below a local folder that no living process of this machine owns; return how many."""
     if is_remote(folder) or not os.path.isdir(folder):
         return 0
-    mine = f"{TEMPORARY}{socket.gethostname()}-"
+    mine = f"{TEMPORARY}{socket.gethostname()}@"
     swept = 0
     for parent, _, files in os.walk(folder):
         for name in files:

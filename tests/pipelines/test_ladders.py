@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.pipelines import ladders
+from tokenladder.pipelines import ladders, store
 from tokenladder.pipelines.ladders import stratum_weights
 from tokenladder.pipelines.shards import shard_ranges
 
@@ -59,3 +60,12 @@ def test_shards_are_cut_at_every_rung_and_nearly_equal(steps, most):
         assert max(inside) <= most
         assert max(inside) - min(inside) <= 1
         assert len(inside) == -(-(end - begin) // most)
+
+
+def test_a_budget_beyond_all_measure_is_refused_before_its_schedule_is_worked_out():
+    wanted = ladders.Wanted("all", "", "", {})
+    with pytest.raises(
+        store.UserError, match=r"^all: its largest rung needs some 7,500,000 tokens of web, of which 9 bytes"
+    ):
+        ladders._check_size(wanted, {"web": 3 << 30, "code": 1 << 30}, {"web": 9, "code": 10**9}, 10_000_000)
+    ladders._check_size(wanted, {"web": 1 << 32}, {"web": 10**7}, 10_000_000)

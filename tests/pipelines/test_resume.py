@@ -244,8 +244,8 @@ def test_what_a_killed_process_left_half_written_is_swept(study, undisturbed, tm
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
     mine = f"{store.TEMPORARY}{store.socket.gethostname()}"
-    left = [tmp_path / "out" / place / f"{mine}-{gone.pid}-1-0-x" for place in ("shards/all", ".store/parts", ".")]
-    other = tmp_path / "out" / "shards" / "all" / f"{store.TEMPORARY}another.machine-1-1-0-x"
+    left = [tmp_path / "out" / place / f"{mine}@{gone.pid}-1-0-x" for place in ("shards/all", ".store/parts", ".")]
+    other = tmp_path / "out" / "shards" / "all" / f"{store.TEMPORARY}another.machine@1-1-0-x"
     for path in [*left, other]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("half")

@@ -163,8 +163,8 @@ def test_sweep_takes_the_temporaries_of_dead_processes_alone(tmp_path):
     dead.wait()
     host = socket.gethostname()
     (tmp_path / "below").mkdir()
-    stays = [f".tmp-{host}-{os.getpid()}-1-0-a", f".tmp-{host}-1-1-0-a", ".tmp-elsewhere-5-1-0-a", "file", ".tmp-x"]
-    goes = [f".tmp-{host}-{dead.pid}-1-0-a", f"below/.tmp-{host}-{dead.pid}-1-7-b"]
+    stays = [f".tmp-{host}@{os.getpid()}-1-0-a", f".tmp-{host}@1-1-0-a", f".tmp-{host}-5@5-1-0-a", "file", ".tmp-x"]
+    goes = [f".tmp-{host}@{dead.pid}-1-0-a", f"below/.tmp-{host}@{dead.pid}-1-7-b"]
     for name in stays + goes:
         (tmp_path / name).write_text("")
     assert store.sweep(str(tmp_path)) == 2
