@@ -50,6 +50,12 @@ def build(plan: Plan, report: Reporter, beam: Sequence[str] = ()) -> dict[str, A
 def _check_folder(plan: Plan) -> None:
     path = store.join(plan.out, "manifest.json")
     if not store.exists(path):
+        found = store.names(plan.out) - {".store"}
+        if found and ".build" not in found:
+            shown = ", ".join(sorted(found)[:3])
+            raise store.UserError(
+                f"{plan.out}: holds files that no build made ({shown}). Choose an empty or new folder with --out."
+            )
         return
     try:
         name = store.read_json(path)["name"]
@@ -95,7 +101,8 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
     identity = store.fingerprint([[part.source, part.id] for part in parts])
     pool = Pool(plan.store, parts, identity, [source.name for source in plan.sources], engine, report)
     clusters = duplicates.find_clusters(pool, settings.dedup, plan.signature)
-    duplicates.check_wipe_out(pool, clusters, settings.dedup.on_wipe_out)
+    if any(plan.study.recipe(name).dedup is not False for name in settings.recipes):
+        duplicates.check_wipe_out(pool, clusters, settings.dedup.on_wipe_out)
     tokenizer, model, pool = open_tokenizer(plan, pool)
     held, excluded = hold_out(plan, pool, settings.held_out, clusters) if settings.held_out else (None, None)
     recipes = {name: plan.study.recipe(name) for name in settings.recipes}
@@ -109,7 +116,8 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
     fingerprint = manifest.fingerprint(plan, summaries, tokenizer.identity())
     target = store.join(plan.out, "manifest.json")
     if store.exists(target) and store.read_json(target).get("fingerprint") != fingerprint:
-        store.remove(target)  # what it lists is about to be replaced
+        for name in ("README.md", "manifest.json"):  # what they list is about to be replaced
+            store.remove(store.join(plan.out, name))
     sequences = max(1, settings.shard_tokens // settings.sequence_length)
     targets = [shards.Target(planned[name], f"shards/{name}", f"documents/{name}") for name in recipes]
     if held:
@@ -129,6 +137,8 @@ def _publish(plan: Plan, value: dict[str, Any], model: bytes) -> None:
     files = {"study.toml": plan.study.text.encode(), "README.md": render_card(value).encode()}
     if model:
         files["tokenizer.model"] = model
+    else:
+        store.remove(store.join(plan.out, "tokenizer.model"))  # of an earlier tokenizer
     files["manifest.json"] = (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
     for name, data in files.items():
         path = store.join(plan.out, name)

@@ -15,6 +15,8 @@ import time
 import traceback
 from typing import Any
 
+from .allocators import settle
+
 MEMORY_BYTES = 6 << 30
 """Limit on a child's private memory. A page of 64 MiB at most takes some fifty times its size to parse."""
 
@@ -28,6 +30,7 @@ def main() -> None:
     """Serve calls until standard input closes."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not reach the pipe
+    settle()
     _limit_memory()
     at = _Cell(mmap.mmap(int(sys.argv[1]), 8))
 

@@ -207,4 +207,7 @@ def card(out: str) -> None:
 
 def main() -> None:
     """The `tokenladder` command."""
+    from .allocators import settle
+
+    settle()
     cli()

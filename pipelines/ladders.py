@@ -27,8 +27,14 @@ if TYPE_CHECKING:
 BYTES_PER_TOKEN = 2.0
 """What is assumed before anything was encoded: so little that the first try seldom encodes more than is needed."""
 
+STRATA = 1 << 16
+"""A place holds its stratum's number in 16 bits."""
+
 MOST_PER_BYTE = 8
 """More tokens than this for a byte of text no tokenizer makes."""
+
+SCHEDULED_AT_ONCE = 1_000_000
+"""Sequences whose schedule takes less than a second among two hundred strata."""
 
 MARGIN = 1.03
 """What is encoded beyond the estimate from the measured bytes per token."""
@@ -195,9 +201,14 @@ def _draft(pool: Pool, wanted: Wanted, length: int) -> _Draft:
         of = ", ".join(sorted(empty)) or "any source"
         raise store.UserError(f"{wanted.name}: no document of {of} is kept. Loosen its rules or change its weights.")
     strata = sorted(shares)
+    if len(strata) > STRATA:
+        raise store.UserError(
+            f"{wanted.name}: {len(strata):,} strata; {STRATA:,} are the most. Make strata of a score with fewer labels."
+        )
     weights = integer_weights([shares[stratum] for stratum in strata])
     rungs = {rung: whole(tokens, length) for rung, tokens in wanted.budgets.items()}
-    _check_size(wanted, dict(zip(strata, weights.tolist(), strict=True)), kept, max(rungs.values()) * length)
+    if max(rungs.values()) > SCHEDULED_AT_ONCE:
+        _check_size(wanted, dict(zip(strata, weights.tolist(), strict=True)), kept, max(rungs.values()) * length)
     counts = prefix_counts(weights, list(rungs.values()))
     needed = {stratum: int(n) * length for stratum, n in zip(strata, counts[-1], strict=True)}
     depends = [wanted.name, wanted.identity, pool.tokenizer["fingerprint"], strata, weights.tolist(), rungs, length]
@@ -281,7 +292,7 @@ def _shortage(draft: _Draft) -> list[str]:
         for s, missing in sorted(short.items())
     ]
     passes = max(-(-draft.needed[s] // available[s]) if available[s] else 0 for s in short)
-    hint = f", or set repeat = {passes}" if passes else ""
+    hint = f", or set repeat = {passes}" if passes and draft.wanted.name != "held_out" else ""
     return [
         f"{draft.wanted.name}: the kept documents do not fill its largest rung.",
         *lines,

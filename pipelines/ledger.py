@@ -63,6 +63,7 @@ def write_ledger(payload: dict[str, Any], **_: Any) -> None:
         {
             "identity": payload["identity"],
             "sha256": hashlib.sha256(data).hexdigest(),
+            "written": {"ledger": data.size},
             "source": part.source,
             "rows": part.rows,
             "counts": counted.to_pylist(),
@@ -113,7 +114,7 @@ def _outcomes(  # noqa: PLR0917 each is a column
     why[held] = len(texts) - 2
     reason = pa.array(texts, pa.string()).take(pa.array(why))
     label = choice.column("label").combine_chunks()
-    scores = pc.if_else(pc.is_valid(label), pc.replace_substring_regex(reason, " is pass$", ": "), None)
+    scores = pc.if_else(pc.is_valid(label), pc.replace_substring_regex(reason, r" is pass( \(.*\))?$", ": "), None)
     reason = pc.coalesce(pc.binary_join_element_wise(scores, label, ""), reason)
     return outcome, pc.coalesce(documents.column("reason").combine_chunks(), reason)
 

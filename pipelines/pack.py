@@ -60,6 +60,7 @@ def write_shard(payload: dict[str, Any], **_: Any) -> None:
         payload["marker"],
         {"identity": payload["identity"], "sha256": hashlib.sha256(data).hexdigest(), "bytes": data.size}
         | {"documents_sha256": hashlib.sha256(table).hexdigest()}
+        | {"written": {"shard": data.size, "documents": table.size}}
         | {"sequences": payload["count"], "tokens": payload["count"] * length},
     )
 

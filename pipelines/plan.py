@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from ..filters.minhash import MinHash
 from ..tokenizers.loading import load_bytes
 from ..tokenizers.sections import SentencePieceSection
@@ -162,11 +164,14 @@ def make_plan(study: Study, out: str, store_root: str | None = None) -> Plan:
         UserError: An input is missing, or the tokenizer cannot be used; all such mistakes at once.
     """
     out = store.absolute(out)
+    place = store.absolute(store_root) if store_root else store.join(out, ".store")
     mistakes: list[str] = []
+    if place == out:
+        mistakes.append(f"--store: {place} is the folder of the result. Name another one, such as {out}/.store")
     sources = []
     for name, source in study.sources.items():
         try:
-            files = source.list_files()
+            files = [file for file in source.list_files() if not _below(file.path, (out, place))]
             pieces = source.slices(files, source.root(files))
         except (store.UserError, FileNotFoundError) as error:
             mistakes.append(f"sources.{name}.path: {error}")
@@ -175,6 +180,9 @@ def make_plan(study: Study, out: str, store_root: str | None = None) -> Plan:
         named = [(f"{read}/{store.fingerprint(json.loads(piece.to_json()))}", piece) for piece in pieces]
         sources.append(SourcePlan(name, source, tuple(named)))
     model = _model(study, mistakes)
+    for name, family in study.scores.items():
+        if hasattr(family, "model"):
+            _try(name, family, mistakes)
     if mistakes:
         raise store.UserError("This study cannot be built:\n" + "\n".join(f"  {line}" for line in mistakes))
     dedup = study.settings.dedup
@@ -184,13 +192,26 @@ def make_plan(study: Study, out: str, store_root: str | None = None) -> Plan:
     return Plan(
         study=study,
         out=out,
-        store=Store(store.absolute(store_root) if store_root else store.join(out, ".store")),
+        store=Store(place),
         sources=tuple(sources),
         scores={_fingerprint(family): _spec(family) for family in families},
         score_of=score_of,
         signature=_fingerprint(signature) if study.compares else "",
         tokenizer_model=model,
     )
+
+
+def _try(name: str, family: Family, mistakes: list[str]) -> None:
+    """Open a model and use it once: a damaged file or a label that it does not know shows before any work."""
+    try:
+        family.score(pa.record_batch({"text": ["One short text."]}))
+    except (OSError, ValueError, ModuleNotFoundError) as error:
+        mistakes.append(f"scores.{name}: {error}")
+
+
+def _below(path: str, folders: tuple[str, ...]) -> bool:
+    """Whether a file is of a result or its store: what a build writes is never its input."""
+    return any(path.startswith(f"{folder.rstrip('/')}/") for folder in folders)
 
 
 def _fingerprint(family: Family) -> str:

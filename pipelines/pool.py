@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 PIPELINES = "tokenladder.pipelines"
 
-DOCUMENTS_PER_RANGE = 1 << 17
-"""Documents for each range of hashes in an exchange: 15 band records of 16 bytes make 31 MB a group."""
+DOCUMENTS_PER_RANGE = 1 << 14
+"""Documents for each range of hashes in an exchange: 15 band records of 16 bytes make 4 MB a group, and several times
+that while it is sorted."""
 
 
 class BuildError(Exception):

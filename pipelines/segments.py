@@ -62,7 +62,7 @@ def write(  # noqa: PLR0917 each is a column or says whose
         ids: uint16 or uint32 of shape (offsets[-1],).
     """
     folder = _folder(place, tokenizer, part)
-    name = store.fingerprint([int(row) for row in np.sort(rows)])
+    name = store.fingerprint([int(row) for row in rows])  # in order: content follows it
     column = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(ids))
     sink = pa.BufferOutputStream()
     batch = pa.record_batch([column], ["input_ids"])

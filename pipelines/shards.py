@@ -113,9 +113,12 @@ def _shard_tasks(pool: Pool, one: Target, out: str, shard_sequences: int) -> lis
 
 def is_marked(task: dict[str, Any], *written: str) -> bool:
     """Whether the files that a task writes stand, and its marker says that they are of this ladder."""
-    if not all(store.exists(task[name]) for name in ("marker", *written)):
+    sizes = {name: store.size(task[name]) for name in ("marker", *written)}
+    if None in sizes.values():
         return False
-    return bool(store.read_json(task["marker"])["identity"] == task["identity"])
+    marker = store.read_json(task["marker"])
+    whole = all(marker["written"][name] == sizes[name] for name in written)
+    return whole and bool(marker["identity"] == task["identity"])
 
 
 def remove_left(folder: str, wanted: set[str]) -> None:

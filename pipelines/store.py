@@ -145,6 +145,8 @@ def fixed_root(pattern: str) -> str:
     >>> fixed_root("s3://corpora/crawl/**/*.warc.gz")
     's3://corpora/crawl'
     """
+    if not is_remote(pattern) and os.path.lexists(pattern):
+        return pattern  # a name may hold brackets
     wild = _WILDCARD.search(pattern)
     return pattern if wild is None else pattern[: wild.start()].rpartition("/")[0] or "/"
 
@@ -170,7 +172,8 @@ def _local_file(path: str) -> File:
     except OSError:
         return File(path, 0, 0, link)
     size = status.st_size if stat.S_ISREG(status.st_mode) else 0
-    return File(path, size, status.st_mtime_ns, link)
+    changed = max(status.st_mtime_ns, status.st_ctime_ns)  # a copied time does not hide a changed content
+    return File(path, size, changed, link)
 
 
 def _walk(folder: str, skip: frozenset[str]) -> Iterator[File]:
@@ -217,6 +220,18 @@ def exists(path: str) -> bool:
         return os.path.lexists(path)
     system, inner = place(path)
     return bool(system.get_file_info(inner).type != fs.FileType.NotFound)
+
+
+def size(path: str) -> int | None:
+    """Bytes of a file; None where there is none."""
+    if not is_remote(path):
+        try:
+            return os.stat(path).st_size
+        except FileNotFoundError:
+            return None
+    system, inner = place(path)
+    info = system.get_file_info(inner)
+    return info.size if info.type == fs.FileType.File else None
 
 
 def names(folder: str) -> set[str]:

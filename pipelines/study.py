@@ -47,6 +47,11 @@ def parse_count(value: object) -> object:
 Count = Annotated[int, BeforeValidator(parse_count)]
 
 
+def _short(value: float) -> str:
+    """A number in few digits, where they say it exactly."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
+
 @dataclass(frozen=True, config=_CONFIG)
 class Rule:
     """One line of a `keep` list; a document stays when everything that the line says holds.
@@ -81,12 +86,13 @@ class Rule:
         if self.in_ is not None:
             parts.append(f"in {', '.join(self.in_)}")
         if self.min is not None:
-            parts.append(f"min {self.min:g}")
+            parts.append(f"min {_short(self.min)}")
         if self.max is not None:
-            parts.append(f"max {self.max:g}")
+            parts.append(f"max {_short(self.max)}")
         if self.top is not None:
-            parts.append(f"top {self.top:g} by {self.by}")
-        return f"{self.score} {' and '.join(parts)}"
+            parts.append(f"top {_short(self.top)} by {self.by}")
+        of = f" ({', '.join(self.sources)})" if self.sources is not None else ""
+        return f"{self.score} {' and '.join(parts)}{of}"
 
 
 @dataclass(frozen=True, config=_CONFIG)

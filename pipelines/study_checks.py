@@ -98,6 +98,8 @@ def _check_rules(rules: Any, where: str, scores: dict[str, Family | None], sourc
             continue
         key = f"{where}[{n}]"
         tests = [test for test in ("is", "in", "min", "max", "top") if test in rule]
+        if "is" in rule and "in" in rule:
+            mistakes.append(f"{key}: has both is and in. Give one of them")
         if not tests:
             mistakes.append(f"{key}: says nothing. Give at least one of is, in, min, max, top")
         for role in sorted({"label" if test in ("is", "in") else "value" for test in tests}):

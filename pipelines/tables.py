@@ -102,12 +102,18 @@ def show_checks(checks: Sequence[Check]) -> None:
     _show(console, table)
 
 
+def _printable(name: str, longest: int = 500) -> str:
+    """A name from the input for a terminal: without control characters, and cut."""
+    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name[:longest])
+    return shown if len(name) <= longest else f"{shown}… ({len(name):,} characters)"
+
+
 def show_explanations(explanations: Sequence[Explanation]) -> None:
     """What happened to each of some documents."""
     console = Console(highlight=False, soft_wrap=True)
     for one in explanations:
-        console.print(one.name, style="bold", markup=False)
-        console.print(f"  source    {one.source}, read from {one.record}", markup=False)
+        console.print(_printable(one.name), style="bold", markup=False)
+        console.print(f"  source    {one.source}, read from {_printable(one.record)}", markup=False)
         console.print(f"  document  {one.document or 'none'}", markup=False)
         for recipe, fate in one.fates.items():
             console.print(f"  {recipe:<9} {fate}", markup=False)

@@ -28,6 +28,7 @@ _LENGTH = re.compile(r"[0-9]{1,15}", re.ASCII)
 _LARGEST_HEADERS = 256 * 1024
 _RESPONSES = frozenset({"response"})
 _CONTENT = frozenset({"resource", "conversion"})
+_OTHER = frozenset({"warcinfo", "request", "metadata", "continuation"})
 
 
 def records(slice_: Slice, source: Source) -> Iterator[Record]:
@@ -173,7 +174,7 @@ def _content(record: Record, headers: Mapping[str, str], block: bytes, limit: in
     elif kind in _CONTENT:
         body = block
     else:
-        return record.drop(f"warc {kind[:20]}")
+        return record.drop(f"warc {kind}") if kind in _OTHER else record.reject("unknown WARC type")
     found = body_type(headers.get("warc-identified-payload-type"), declared, body)
     if found == TEXT_TYPE:
         record.text = _plain(body, charset_of(declared))

@@ -177,7 +177,8 @@ def test_a_marker_says_what_was_written(tmp_path):
     digest = hashlib.sha256(data).hexdigest()
     table = hashlib.sha256(store.read_bytes(paths["documents"])).hexdigest()
     counts = {"bytes": len(data), "sequences": 6, "tokens": 6 * LENGTH}
-    assert marker == {"identity": "i", "sha256": digest, "documents_sha256": table, **counts}
+    written = {"shard": len(data), "documents": len(store.read_bytes(paths["documents"]))}
+    assert marker == {"identity": "i", "sha256": digest, "documents_sha256": table, "written": written, **counts}
     first = {path: store.read_bytes(path) for path in paths.values()}
     made.shard(0, 6)
     assert {path: store.read_bytes(path) for path in paths.values()} == first

@@ -54,7 +54,7 @@ def test_what_a_plan_says(folder):
         "1K": {"requested": 1000, "tokens": 1024},
         "10K": {"requested": 10_000, "tokens": 9984},
     }
-    assert described["recipes"]["raw"]["rules"] == ["size min 3 and max 9", "size.words top 0.5 by documents"]
+    assert described["recipes"]["raw"]["rules"] == ["size min 3 and max 9 (web)", "size.words top 0.5 by documents"]
     assert (described["out"], described["store"]) == (str(folder / "out"), str(folder / "out" / ".store"))
 
 
@@ -63,7 +63,12 @@ def test_rules_with_the_places_of_their_columns(folder):
     size = made.score_of["size"]
     first, second = made.rules(made.study.recipe("raw").keep)
     assert (first["label"], first["value"]) == (None, [size, "characters"])
-    assert (first["min"], first["max"], first["sources"], first["text"]) == (3.0, 9.0, ["web"], "size min 3 and max 9")
+    assert (first["min"], first["max"], first["sources"], first["text"]) == (
+        3.0,
+        9.0,
+        ["web"],
+        "size min 3 and max 9 (web)",
+    )
     assert (second["label"], second["value"], second["top"]) == ([size, "words"], [size, "words"], 0.5)
     kind, licence = made.rules(made.study.recipe("kinds").keep)
     assert (kind["label"], kind["labels"]) == (["kind"], ["plain"])

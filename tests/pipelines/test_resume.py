@@ -249,6 +249,7 @@ def test_what_a_killed_process_left_half_written_is_swept(study, undisturbed, tm
     for path in [*left, other]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("half")
+    (tmp_path / "out" / ".build").mkdir()
     little.build(study, tmp_path / "out")
     assert temporary(tmp_path / "out") == [str(other)]  # whose owner cannot be asked
     other.unlink()

@@ -66,7 +66,7 @@ def test_a_good_study():
     assert (top.weights, top.repeat, top.dedup, top.base) == ({"web": 0.8, "code": 0.2}, 2, False, None)
     assert [str(rule) for rule in top.keep] == [
         "gopher is pass",
-        "language in en, de and min 0.65",
+        "language in en, de and min 0.65 (web)",
         "gopher.words top 0.1 by tokens",
         "bytes max 1e+06",
     ]
