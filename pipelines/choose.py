@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-TOP_SHIFT = 44
-"""Values of a `top` rule are grouped by sign, exponent and 8 bits of mantissa: 256 groups an octave."""
+MANTISSA_BITS = 52
+"""Of a float64; values of a `top` rule are grouped by sign, exponent and the first few of these."""
 
 TOP = np.dtype([("value", "<u8"), ("priority", "<u8"), ("tie", "<u8"), ("key", "<u8"), ("weight", "<i8")])
 RIVAL = np.dtype([("cluster", keys.ID), ("priority", "<u8"), ("tie", "<u8"), ("key", "<u8"), ("id", keys.ID)])
@@ -135,7 +135,7 @@ def descending(values: NDArray[np.float64]) -> NDArray[np.uint64]:
 
 
 def emit_top(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
-    """Values that compete for the place of rule `payload["rule"]`, by range of value."""
+    """Values that compete for the place of rule `payload["rule"]`, in 2**`payload["bits"]` ranges an octave."""
     view = _View(payload)
     n = payload["rule"]
     rule = view.recipe["rules"][n]
@@ -152,7 +152,7 @@ def emit_top(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     packed["weight"] = 1
     if rule["by"] == "tokens":
         packed["weight"] = segments.counts(view.place, payload["tokens"], view.part.id, view.part.rows)[passes]
-    group = (packed["value"] >> np.uint64(TOP_SHIFT)).astype(np.int64)
+    group = (packed["value"] >> np.uint64(MANTISSA_BITS - payload["bits"])).astype(np.int64)
     yield from keys.split(packed, keys.numbered(payload["number"], group))
 
 

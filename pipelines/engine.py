@@ -90,7 +90,7 @@ class Engine:
     def _listing(self, label: str, payloads: Sequence[dict[str, Any]]) -> str:
         lines = "".join(json.dumps(payload, sort_keys=True) + "\n" for payload in payloads)
         name = re.sub(r"[^A-Za-z0-9.-]+", "-", label)[:80]
-        path = store.join(self.folder, "tasks", f"{name}-{store.fingerprint(lines)}.jsonl")
+        path = store.join(self.folder, "tasks", store.temporary_name(f"{name}.jsonl"))  # swept if this process dies
         store.write_bytes(path, lines.encode())
         return path
 

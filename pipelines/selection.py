@@ -120,10 +120,13 @@ def _rank(pool: Pool, todo: Sequence[Choices], n: int) -> None:
         for number, one in enumerate(todo)
         if n < len(one.recipe["rules"]) and one.recipe["rules"][n]["top"] is not None
     ]
+    bits = min(16, pool.ranges.bit_length())  # a probability spans some ten octaves, most documents one or two
     tasks = [
         task
         for number, one in ranked
-        for task in pool.tasks(recipe=one.recipe, rule=n, number=number, tokens=pool.tokenizer["fingerprint"])
+        for task in pool.tasks(
+            recipe=one.recipe, rule=n, number=number, bits=bits, tokens=pool.tokenizer["fingerprint"]
+        )
     ]
     pool.engine.exchange("rank", f"{module}:emit_top", [(f"{module}:rank_top", {"folders": tops})], tasks)
     for number, one in ranked:

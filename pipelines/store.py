@@ -258,7 +258,7 @@ def write_bytes(path: str, data: bytes | pa.Buffer) -> None:
         return
     folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
-    temporary = os.path.join(folder, f"{TEMPORARY}{_owner()}-{next(_counter)}-{name}"[:200])
+    temporary = os.path.join(folder, temporary_name(name))
     try:
         with open(temporary, "wb") as file:
             file.write(data)
@@ -309,6 +309,11 @@ def remove(path: str) -> None:
     else:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+
+
+def temporary_name(name: str) -> str:
+    """A name that no other thread, process or machine uses, and that `sweep` deletes once its process is gone."""
+    return f"{TEMPORARY}{_owner()}-{next(_counter)}-{name}"[:200]
 
 
 def _owner() -> str:

@@ -43,8 +43,8 @@ def test_a_cut_takes_the_most_that_fit(tmp_path_factory, rows, share):
     folder = tmp_path_factory.mktemp("top")
     packed = np.zeros(len(rows), choose.TOP)
     for n, (value, priority, weight) in enumerate(rows):
-        packed[n] = (value << choose.TOP_SHIFT, priority, 0, n, weight)
-    pairs = keys.split(packed, (packed["value"] >> np.uint64(choose.TOP_SHIFT)).astype(np.int64))
+        packed[n] = (value << 44, priority, 0, n, weight)
+    pairs = keys.split(packed, (packed["value"] >> np.uint64(44)).astype(np.int64))
     exchange(pairs, choose.rank_top, {"folders": [str(folder)]})
     cut = choose.find_cut(str(folder), float(share))
     expected = naive.top_cut([tuple(int(x) for x in row) for row in packed.tolist()], share)
@@ -62,7 +62,9 @@ def rule(**more):
 
 
 def run(place, part, settings, folder="chosen"):
-    task = payload(place, part, 0, recipe=settings, folder=place.path(folder), ranges=2, number=0, rule=0, tokens=None)
+    task = payload(
+        place, part, 0, recipe=settings, folder=place.path(folder), ranges=2, number=0, rule=0, bits=3, tokens=None
+    )
     for n, one in enumerate(settings["rules"]):
         if one["top"] is not None:
             top = place.path(folder, "tops", str(n))

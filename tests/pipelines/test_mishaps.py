@@ -1,4 +1,4 @@
-"""Folders, files and edits that a build must not misuse: foreign ones, its own, damaged ones, those of another study."""
+"""Folders, files and edits that a build must not misuse: foreign ones, its own, damaged ones, another study's."""
 
 from __future__ import annotations
 
