@@ -11,13 +11,36 @@ import time
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 TERMINAL_SECONDS = 0.5
 PLAIN_SECONDS = 15.0
+
+
+class _Rate(ProgressColumn):
+    """How fast a stage goes: its speed in units, times what a unit holds."""
+
+    def __init__(self, size: float, unit: str) -> None:
+        super().__init__()
+        self._size, self._unit = size, unit
+
+    def render(self, task: Task) -> Text:
+        """The rate, empty until something is finished."""
+        speed = task.finished_speed or task.speed
+        return Text("" if not speed else f"{speed * self._size:.1f} {self._unit}")
 
 
 class Reporter:
@@ -54,7 +77,8 @@ class Reporter:
         start = time.monotonic()
         stop = threading.Event()
         if self.console.is_terminal:
-            columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn())
+            rate = _Rate(megabytes / total, "MB/s") if megabytes else _Rate(1.0, "parts/s")
+            columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), rate)
             live = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console, transient=True)
             with live:
                 task = live.add_task(label, total=total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 
 import pytest
@@ -78,3 +79,20 @@ def test_nothing_to_say(quiet, total):
     with made.stage("pack", total, lambda: 0):
         pass
     assert out.getvalue() == ""
+
+
+@pytest.mark.parametrize(("megabytes", "shown"), [(100.0, r"\b[0-9]+\.[0-9] MB/s"), (0.0, r"\b[0-9]+\.[0-9] parts/s")])
+def test_a_terminal_shows_how_fast_it_goes(monkeypatch, megabytes, shown):
+    monkeypatch.setattr(progress, "TERMINAL_SECONDS", 0.01)
+    made, out = reporter(terminal=True)
+    finished, seen = [0], threading.Event()
+
+    def done():
+        finished[0] += 1
+        if finished[0] > 40:
+            seen.set()
+        return finished[0]
+
+    with made.stage("read", 1000, done, megabytes):
+        assert seen.wait(60)
+    assert re.search(shown, out.getvalue())
