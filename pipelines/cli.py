@@ -87,8 +87,8 @@ def quickstart(out: Path, *, quiet: bool) -> None:
     if not study.exists():
         study.write_text(study_text(), encoding="utf-8")
     manifest = _build(str(study), str(out / "built"), None, (), quiet=quiet)
-    program = "tokenladder" if shutil.which("tokenladder") else f"{sys.executable} -m tokenladder"
-    python = "python" if shutil.which("tokenladder") else sys.executable
+    python = "python" if shutil.which("tokenladder") else min(sys.executable, os.path.relpath(sys.executable), key=len)
+    program = "tokenladder" if shutil.which("tokenladder") else f"{python} -m tokenladder"
     built, recipe = out / "built", list(manifest["recipes"])[-1]
     rung = manifest["recipes"][recipe]["rungs"][0]
     shard = built / rung["shards"][0]["path"]
