@@ -218,7 +218,8 @@ def cli_reference() -> str:
 
     from tokenladder.pipelines.cli import cli
 
-    context = click.Context(cli, info_name="tokenladder", max_content_width=100, terminal_width=100)
+    settings = {**cli.context_settings, "max_content_width": 100, "terminal_width": 100}
+    context = click.Context(cli, info_name="tokenladder", **settings)
     pieces = []
     for name in cli.list_commands(context):
         command = cli.get_command(context, name)

@@ -109,8 +109,8 @@ def test_from_parts_to_clusters(tmp_path):
     common = {"family": "family", "bands": BANDS, "rows": ROWS, "ranges": 3, "folder": folder, "threshold": 0.8}
     tasks = [payload(place, part, n, **common) for n, part in enumerate(parts)]
     exchange([pair for task in tasks for pair in cluster.emit_bands(task)], cluster.link_candidates, common)
-    edges = [store.read_table(f"{folder}/edges/{name}").to_pandas() for name in sorted(store.names(f"{folder}/edges"))]
-    pairs = np.concatenate([frame.to_numpy(np.uint64) for frame in edges])
+    edges = [store.read_table(f"{folder}/edges/{name}") for name in sorted(store.names(f"{folder}/edges"))]
+    pairs = np.concatenate([np.stack([table["a"].to_numpy(), table["b"].to_numpy()], axis=1) for table in edges])
     assert cluster.write_components(folder, pairs) == [0, 1]
     led = exchange([pair for task in tasks for pair in cluster.emit_members(task)], cluster.lead, common)
     exchange(led, cluster.write_clusters, common)
