@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from ..filters import FAMILIES, family
 from ..tokenizers import sections
 from . import store
-from .formats import Source
+from .formats import FORMATS, Source
 from .study import NAME_IS, Dedup, HeldOut, Recipe, Rule, Settings, Study
 from .study_checks import COLUMNS, check_names, check_references, check_settings, did_you_mean
 
@@ -77,7 +77,7 @@ def parse(text: str, path: str) -> Study:
     mistakes: list[str] = []
     settings = _validate(Settings, {k: v for k, v in raw.items() if k not in Settings.SECTIONS}, "", mistakes)
     sources = {
-        name: _validate(Source, table, f"sources.{name}", mistakes)
+        name: _source(f"sources.{name}", table, mistakes)
         for name, table in _tables(raw, "sources", mistakes, needed=True)
     }
     scores = {name: _score(name, table, folder, mistakes) for name, table in _tables(raw, "scores", mistakes)}
@@ -158,6 +158,14 @@ def _keys(kind: Any, location: list[Any]) -> list[str]:
         return []
     more = Settings.SECTIONS if kind is Settings else ()
     return [*(field.name.rstrip("_") for field in dataclasses.fields(kind)), *more]
+
+
+def _source(where: str, table: dict[str, Any], mistakes: list[str]) -> Source | None:
+    kind = table.get("format")
+    if kind is not None and kind not in list(FORMATS):
+        mistakes.append(f"{where}.format: no format is called {kind!r}{did_you_mean(str(kind), FORMATS)}")
+        table = {**table, "format": next(iter(FORMATS))}  # its other mistakes show as well
+    return _validate(Source, table, where, mistakes)  # type: ignore[no-any-return] # of the class that was given
 
 
 def _score(name: str, table: dict[str, Any], folder: str, mistakes: list[str]) -> Family | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import importlib.metadata
 import itertools
 import os.path
@@ -28,8 +29,6 @@ LARGEST_DOCUMENT = 2**29
 
 VCS_FOLDERS = frozenset({".git", ".hg", ".svn", ".bzr", "CVS", "_darcs", ".jj"})
 
-Format = Literal["warc", "wet", "html", "jsonl", "parquet", "tree", "tar", "zip"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -50,7 +49,7 @@ class Source:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
-    format: Format
+    format: str
     path: str | tuple[str, ...]
     extract: Literal["resiliparse", "trafilatura", "none"] = "resiliparse"
     text: str = "text"
@@ -66,6 +65,12 @@ class Source:
         Raises:
             ValueError: One of them cannot work; the message says which would.
         """
+        from . import FORMATS  # it imports this module
+
+        if self.format not in FORMATS:
+            close = difflib.get_close_matches(self.format, FORMATS, n=1)
+            hint = f". Did you mean '{close[0]}'?" if close else ""
+            raise ValueError(f"format {self.format!r} is not known. Known: {', '.join(FORMATS)}{hint}")
         if not self.paths or not all(self.paths):
             raise ValueError("path is empty. Give a file, a folder, a glob, or a list of them")
         if not 1 <= self.max_document <= LARGEST_DOCUMENT:
