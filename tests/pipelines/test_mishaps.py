@@ -144,3 +144,29 @@ def test_names_from_the_input_do_not_command_the_terminal(capsys):
     assert "\x1b[31m" not in shown
     assert "\x07" not in shown
     assert "… (906 characters)" in shown
+
+
+def test_more_strata_than_a_place_can_number_are_refused(tmp_path, rows, monkeypatch):
+    from tokenladder.pipelines import ladders
+
+    monkeypatch.setattr(ladders, "STRATA", 1)
+    sources = {name: write_jsonl(tmp_path / f"{name}.jsonl", rows[at::2]) for at, name in enumerate("ab")}
+    with pytest.raises(UserError, match=r"^all: 2 strata; 1 are the most\. Make strata of a score with fewer labels"):
+        build(write_study(tmp_path, sources), tmp_path / "out")
+
+
+def test_a_rule_with_is_and_in_is_a_mistake(tmp_path, rows):
+    rule = {"score": "source", "is": "web", "in": ["nothing"]}
+    source = {"web": write_jsonl(tmp_path / "a.jsonl", rows)}
+    with pytest.raises(UserError, match=r"recipes\.all\.keep\[0\]: has both is and in\. Give one of them"):
+        build(write_study(tmp_path, source, recipes={"all": {"keep": [rule]}}), tmp_path / "out")
+
+
+def test_copies_stop_no_study_that_keeps_them(tmp_path, rows):
+    copies = [{**row, "id": f"{row['id']}-{n}", "text": rows[0]["text"]} for n, row in enumerate(rows)]
+    sources = {"web": write_jsonl(tmp_path / "a.jsonl", rows), "copies": write_jsonl(tmp_path / "b.jsonl", copies)}
+    held = {"tokens": 2 * LENGTH, "keep": [{"score": "source", "is": "web"}]}
+    keeps = {"all": {"dedup": False, "weights": {"web": 1.0}}}
+    build(write_study(tmp_path, sources, recipes=keeps, held_out=held, budgets=[20 * LENGTH]), tmp_path / "out")
+    with pytest.raises(Exception, match=r"sources\.copies: (79|80) of 80 documents .* are duplicates"):
+        build(write_study(tmp_path, sources, held_out=held), tmp_path / "other")
