@@ -66,7 +66,7 @@ def assemble(  # noqa: PLR0917 everything that a manifest tells
     held_out_shards: list[dict[str, Any]],
     made: dict[str, Made],
 ) -> dict[str, Any]:
-    """The manifest as plain values; see DESIGN's table of names in the README."""
+    """The manifest as plain values."""
     settings = plan.study.settings
     length = settings.sequence_length
     value: dict[str, Any] = {
