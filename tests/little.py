@@ -264,7 +264,7 @@ def document_id(one):
 
 
 def priority(one, seed=7):
-    """A text's place in the order, as DESIGN's promise 5 has it: a hash of seed and content."""
+    """A text's place in the order, as the README's promise 5 has it: a hash of seed and content."""
     import naive
 
     digest = document_id(one)
