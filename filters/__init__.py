@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FAMILIES = {
+    "code": "source_code:SourceCode",
     "compression": "compression:Compression",
     "fasttext": "fasttext:FastText",
     "gopher": "gopher:Gopher",

@@ -285,28 +285,78 @@ def components(edges) -> dict[int, int]:
     return found
 
 
-def leader_clusters(component, ids, signatures, bands, rows, *, needed, cap, empty):
-    """Walk each component in order: join the first similar leader that shares a band, else lead. (leaders, equal)."""
-    leaders, equals = [], []
-    shelves: dict[tuple, list[int]] = {}
+def leader_clusters(component, ids, signatures, bands, rows, *, needed, cap, empty, earlier=None, sets=None, least=0.0):
+    """Walk in order: join the first similar leader of the component that shares a band, else lead.
+
+    (leader, similarity) of each. `needed` equal values make two similar; with `sets`, a Jaccard similarity of `least`
+    as well. Of each band the first `cap` leaders count; who is in a band of more than `cap` documents also meets the
+    first `cap` leaders of each band of half as many values.
+    """
+    from collections import Counter
+
+    half = max(1, rows // 2)
+
+    def bands_of(d, width):
+        return [(component[d], width, b, tuple(signatures[d][b * width : (b + 1) * width])) for b in counts[width]]
+
+    counts = {rows: range(bands), half: range(bands * rows // half)}
+    crowd = Counter(place for d in range(len(ids)) for place in bands_of(d, rows))
+    found, shelves = [], {}
     for d, signature in enumerate(signatures):
-        places = [(component[d], b, tuple(signature[b * rows : (b + 1) * rows])) for b in range(bands)]
-        leader, equal = d, len(signature)
-        if d and component[d] == component[d - 1] and ids[d] == ids[d - 1]:
-            leader, equal = leaders[-1], equals[-1]
-        elif signature[0] != empty:
-            near = sorted({other for place in places for other in shelves.get(place, [])})
-            alike = [sum(x == y for x, y in zip(signature, signatures[other], strict=True)) for other in near]
-            similar = [(other, n) for other, n in zip(near, alike, strict=True) if n >= needed]
-            if similar:
-                leader, equal = similar[0]
-            else:
-                for place in places:
-                    if len(shelves.setdefault(place, [])) < cap:
-                        shelves[place].append(d)
-        leaders.append(leader)
-        equals.append(equal)
-    return leaders, equals
+        same = [other for other in range(d) if ids[other] == ids[d]]
+        if same:
+            found.append(found[same[0]])
+            continue
+        if signature[0] == empty:
+            found.append((d, 1.0))
+            continue
+        places = bands_of(d, rows)
+        if any(crowd[place] > cap for place in places):
+            places += [("fine", place) for place in bands_of(d, half)]
+        near = sorted({other for place in places for other in shelves.get(place, [])})
+        best = (d, 1.0)
+        for other in near if earlier is None or not earlier[d] else []:
+            equal = sum(x == y for x, y in zip(signature, signatures[other], strict=True))
+            similarity = equal / len(signature)
+            if equal < needed:
+                continue
+            if sets is not None:
+                similarity = len(sets[d] & sets[other]) / max(1, len(sets[d] | sets[other]))
+                if similarity < least:
+                    continue
+            best = (other, similarity)
+            break
+        if best[0] == d:
+            for place in places:
+                if len(shelves.setdefault(place, [])) < cap:
+                    shelves[place].append(d)
+        found.append(best)
+    return found
+
+
+def contained(component, leaders, earlier, sketches, elements, *, threshold, asked, least, size):
+    """(container or -1) of each document, from sketches given as ascending lists of at most `size` hashes."""
+    heads = [d for d in range(len(leaders)) if leaders[d] == d]
+    heads.sort(key=lambda d: (not earlier[d], -elements[d], d))
+
+    def share(one, other):
+        limit = min([max(each) for each in (one, other) if len(each) == size], default=2**32)
+        compared = [value for value in one if value <= limit]
+        return len(set(compared) & set(other)) / len(compared) if len(compared) >= least else 0.0
+
+    inside = [-1] * len(leaders)
+    containers = []
+    for d in heads:
+        members = [m for m in range(len(leaders)) if leaders[m] == d]
+        for other in [] if earlier[d] else containers:
+            meets = component[other] == component[d] and set(sketches[d][:asked]) & set(sketches[other])
+            if meets and all(share(sketches[m], sketches[other]) >= threshold for m in members):
+                for m in members:
+                    inside[m] = other
+                break
+        else:
+            containers.append(d)
+    return inside
 
 
 def nearest_held_out(signatures, held, needed: int) -> list[int]:
@@ -383,3 +433,147 @@ def stratum_weights(weights, text_bytes):
             total = sum(text_bytes[n] for n in others)
             out[name] = Fraction(str(weights[source])) * size / total if total else Fraction(0)
     return {name: share for name, share in out.items() if share}
+
+
+# --- filters: source code -----------------------------------------------------------------------------------------
+
+
+def encoded_runs(text: str) -> list[int]:
+    """Lengths of all matches of StarCoder 2's patterns for encoded data, pattern by pattern."""
+    import re
+
+    patterns = [
+        r"[a-zA-Z0-9+/\n=]{64,}",
+        r"(?:\b(?:0x|\\x)?[0-9a-fA-F]{2}(?:,|\b\s*)){8,}",
+        r"(?:\\u[0-9a-fA-F]{4}){8,}",
+    ]
+    return [len(match[0]) for pattern in patterns for match in re.finditer(pattern, text)]
+
+
+def visible_text(page: str) -> str:
+    """What stands outside tags, comments, and script and style elements."""
+    import re
+
+    return re.sub(
+        r"<!--.*?(?:-->|\Z)|<(script|style)(?=[\x00-\x20>/]|\Z)[^>]*(?:>.*?(?:</\1(?=[\x00-\x20>/]|\Z)[^>]*(?:>|\Z)|\Z)|\Z)"
+        r"|<[A-Za-z/!?][^>]*(?:>|\Z)",
+        "",
+        page,
+        flags=re.DOTALL | re.IGNORECASE | re.ASCII,
+    )
+
+
+def comments(text: str, signs) -> list[str]:
+    """Every comment of a text, by the signs of its language."""
+    from tokenladder.filters import comments as kinds
+
+    found, at, depth = [], 0, 0
+    while at < len(text):
+        for sign in sorted(signs, key=lambda each: -len(each.opens)):
+            if not text.startswith(sign.opens, at):
+                continue
+            if sign.kind == kinds.SPACED and at and text[at - 1] > " ":
+                continue
+            if sign.kind == kinds.CHARACTER and _literal(text, at) is None:
+                continue
+            end = _comment_end(text, at, sign)
+            before = text[max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1 : at]
+            if before[-1:] and before[-1] in "rRuU":
+                before = before[:-1]
+            statement = depth == 0 and not before.strip(" \t")
+            if sign.kind in {kinds.LINE, kinds.SPACED, kinds.BLOCK, kinds.NESTED} or (
+                sign.kind == kinds.DOCSTRING and statement
+            ):
+                found.append(text[at:end])
+            at = end
+            break
+        else:
+            if any(sign.kind == kinds.DOCSTRING for sign in signs):
+                depth = depth + 1 if text[at] in "([{" else max(0, depth - 1) if text[at] in ")]}" else depth
+            at += 1
+    return found
+
+
+def _literal(text: str, at: int) -> int | None:
+    """One past the character literal that begins here, if one does; an escape has at most 12 bytes."""
+    body = text[at + 1 : at + 2]
+    if body == "\\":
+        end = at + 3
+        while end < len(text) and text[end] not in (text[at], "\n") and len(text[at:end].encode()) < 12:
+            end += 1
+    elif body and body not in (text[at], "\n", "\r"):
+        end = at + 2
+    else:
+        return None
+    return end + 1 if text[end : end + 1] == text[at] else None
+
+
+def _comment_end(text: str, at: int, sign) -> int:
+    """One past what the sign opens here."""
+    from tokenladder.filters import comments as kinds
+
+    if sign.kind == kinds.CHARACTER:
+        return _literal(text, at)
+    end = at + len(sign.opens)
+    level = 1
+    while end < len(text):
+        if sign.kind in {kinds.LINE, kinds.SPACED, kinds.STRING} and text[end] in "\n\r":
+            return end
+        if sign.kind in {kinds.STRING, kinds.LONG, kinds.DOCSTRING} and text[end] == "\\":
+            end += 2
+        elif sign.closes and text.startswith(sign.closes, end):
+            end += len(sign.closes)
+            level -= 1
+            if level == 0:
+                return end
+        elif sign.kind == kinds.NESTED and text.startswith(sign.opens, end):
+            end += len(sign.opens)
+            level += 1
+        else:
+            end += 1
+    return len(text)
+
+
+def source_code(text: str, language: str | None, kind: str | None, family) -> dict[str, object]:
+    """StarCoder's rules, one after the other."""
+    from tokenladder.filters import comments as signs
+    from tokenladder.filters import source_code as module
+
+    lines = text.splitlines()
+    runs = encoded_runs(text)
+    figures = {
+        "lines": len(lines),
+        "max_line_length": max(map(len, lines), default=0),
+        "mean_line_length": share(sum(map(len, lines)), len(lines)),
+        "alphabetic": share(sum(map(str.isalpha, text)), len(text)),
+        "alphanumeric": share(sum(map(str.isalnum, text)), len(text)),
+        "encoded": min(share(sum(runs), len(text)), 1.0),
+        "longest_encoded": max(runs, default=0),
+        "comments": None,
+        "visible": None,
+    }
+    if language in signs.SYNTAX:
+        figures["comments"] = share(sum(map(len, comments(text, signs.SYNTAX[language]))), len(text))
+    seen = len(visible_text(text))
+    if language in module.MARKUP:
+        figures["visible"] = share(seen, len(text))
+    wide = language in module.WIDE
+    told = language in family.comment_languages and language in signs.SYNTAX
+    rules = [
+        *((each, kind == each) for each in family.kinds),
+        ("too_many_lines", len(lines) > family.max_lines),
+        ("long_line", figures["max_line_length"] > (family.max_wide_line_length if wide else family.max_line_length)),
+        ("long_lines", not wide and figures["mean_line_length"] > family.max_mean_line_length),
+        ("few_letters", figures["alphanumeric" if language in module.TERSE else "alphabetic"] < family.min_alphabetic),
+        ("encoded_run", figures["longest_encoded"] > family.max_encoded_run),
+        ("encoded_data", figures["encoded"] > family.max_encoded),
+        ("long_data", language in module.DATA and len(lines) > family.max_data_lines),
+        (
+            "little_visible_text",
+            language == "HTML" and (figures["visible"] < family.min_visible or seen < family.min_visible_characters),
+        ),
+        ("xml", language not in module.XML and "<?xml version=" in text[:100]),
+        ("few_comments", told and figures["comments"] < family.min_comments),
+        ("many_comments", told and figures["comments"] > family.max_comments),
+    ]
+    return {"reason": next((name for name, failed in rules if failed), "pass"), **figures}

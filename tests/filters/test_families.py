@@ -15,6 +15,7 @@ from tokenladder.filters.family import Family
 
 GOLDEN = Path(__file__).parent / "golden.json"
 PARAMETERS = {
+    "code": {},
     # Level 0 stores: its size is the same in every version of the library.
     "compression": {"level": 0},
     "fasttext": {"model": "lid.176.ftz"},
