@@ -577,3 +577,77 @@ def source_code(text: str, language: str | None, kind: str | None, family) -> di
         ("many_comments", told and figures["comments"] > family.max_comments),
     ]
     return {"reason": next((name for name, failed in rules if failed), "pass"), **figures}
+
+
+# --- filters: lines and paragraphs --------------------------------------------------------------------------------
+
+
+def folded_line(text: str) -> str:
+    """What a line says: lower case, no diacritics, one space for every run of other characters."""
+    import unicodedata
+
+    out = ""
+    for character in text:
+        category = unicodedata.category(character)
+        if category in {"Mn", "Me"} or (category == "Cf" and character != "\u200b"):
+            continue
+        if category[0] not in "LNM":
+            out += " "
+            continue
+        lower = character.lower()
+        plain = lower[0]
+        if not 0xAC00 <= ord(character) <= 0xD7FF:
+            letters = [each for each in unicodedata.normalize("NFD", lower) if unicodedata.category(each) != "Mn"]
+            plain = letters[0] if len(letters) == 1 else lower[0]
+        out += plain
+    return " ".join(part for part in out.split(" ") if part)
+
+
+def units(text: str, unit: str) -> list[tuple[str, str]]:
+    """Lines or paragraphs that are not blank: what each says, and what stands between it and the next."""
+    found: list[list[str]] = []
+    gap = "blank"
+    head = ""
+    for line in text.splitlines(keepends=True):
+        says = line[: len(line) - (2 if line.endswith("\r\n") else 1)] if line.splitlines()[0] != line else line
+        end = line[len(says) :]
+        if not says or says.isspace():
+            if found:
+                found[-1][1] += line
+            else:
+                head += line
+            gap = "blank"
+            continue
+        if unit == "paragraph" and gap != "blank":
+            found[-1][0] += found[-1][1] + says
+            found[-1][1] = end
+        else:
+            found.append([head + says, end])
+            head = ""
+        gap = end
+    return [(says, rest) for says, rest in found]
+
+
+def line_hash(says: str, least: int) -> int:
+    """The hash of a unit; 0 where it is too short to count."""
+    folded = folded_line(says)
+    return xxh64(folded.encode()) or 1 if len(folded) >= least else 0
+
+
+def without_units(text: str, unit: str, cut: list[bool]) -> str:
+    """A text without some of its units; where the last one is among them, it ends with what the last other one says."""
+    kept = [one for one, away in zip(units(text, unit), cut, strict=True) if not away]
+    whole = "".join(says + rest for says, rest in kept)
+    return whole[: len(whole) - len(kept[-1][1])] if kept and cut[-1] else whole
+
+
+def repeated_lines(documents, unit: str, least: int, many: int) -> dict[int, tuple[int, int]]:
+    """For each repeated unit its documents and the least of their ids.
+
+    `documents` are the (id, text) that count; a unit is repeated that stands in `many` of them.
+    """
+    stands: dict[int, list[int]] = {}
+    for identity, text in documents:
+        for one in {line_hash(says, least) for says, _ in units(text, unit)} - {0}:
+            stands.setdefault(one, []).append(identity)
+    return {one: (len(ids), min(ids)) for one, ids in stands.items() if len(ids) >= many}

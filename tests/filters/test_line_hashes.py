@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenladder.filters import line_hashes
+
+import naive
+
+BREAKS = ["\n", "\n\n", "\r\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", " \n", "\n \t\n"]
+PIECES = [
+    "All",
+    "RIGHTS",
+    "réservés",
+    "Ⱥ",
+    "e\u0301",
+    "中文",
+    "한국",
+    "\u00ad",
+    "\u200b",
+    "\u00a0",
+    "—",
+    "#",
+    " ",
+    "  ",
+    "\t",
+]
+TEXT = st.lists(st.sampled_from([*PIECES, *BREAKS, *BREAKS]), max_size=25).map("".join) | st.text(max_size=40)
+UNIT = st.sampled_from(line_hashes.UNITS)
+INT32S = pa.list_(pa.int32())
+
+
+@given(st.lists(st.none() | TEXT, max_size=6), UNIT, st.integers(1, 9), st.integers(0, 2))
+def test_units_and_hashes_equal_the_slow_twin(texts, unit, least, skipped):
+    found = line_hashes.find_units(pa.array(texts, pa.string()).slice(skipped), unit, least)
+    expected = []
+    for n, text in enumerate(texts[skipped:]):
+        at = 0
+        own = []
+        for says, rest in naive.units(text or "", unit):
+            size, end = len((says + rest).encode()), len(says.encode())
+            own.append((at, at + end, size, naive.line_hash(says, least)))
+            at += size
+        expected += own
+        assert found.offsets[n + 1] == len(expected)
+    columns = (found.starts, found.stops, found.sizes, found.hashes)
+    assert list(zip(*(column.tolist() for column in columns), strict=True)) == expected
+
+
+@given(st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=6), st.data())
+def test_documents_are_counted_once_for_each_hash(documents, data):
+    owners = data.draw(st.lists(st.integers(0, 9), min_size=len(documents), max_size=len(documents)))
+    hashes = np.array([one for document in documents for one in document], np.uint64)
+    rows = np.repeat(np.arange(len(documents)), [len(document) for document in documents])
+    found, counts, least = line_hashes.count_documents(hashes, rows, np.array(owners, np.uint64))
+    expected = {
+        one: [owner for owner, document in zip(owners, documents, strict=True) if one in document]
+        for one in dict.fromkeys(hashes.tolist())
+        if one
+    }
+    assert found.tolist() == list(expected)
+    assert counts.tolist() == [len(those) for those in expected.values()]
+    assert least.tolist() == [min(those) for those in expected.values()]
+
+
+@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 9), max_size=20), st.sets(st.integers(1, 9)))
+def test_hashes_are_looked_up(hashes, known):
+    known = sorted(known, reverse=True)
+    places = line_hashes.look_up(np.array(hashes, np.uint64), np.array(known, np.uint64))
+    assert places.tolist() == [known.index(one) if one in known else -1 for one in hashes]
+
+
+@given(st.lists(st.none() | st.binary(max_size=12), max_size=6), st.integers(0, 2), st.data())
+def test_spans_are_cut_out(texts, skipped, data):
+    borders = [sorted(data.draw(st.lists(st.integers(0, len(text or b"")), max_size=6))) for text in texts[skipped:]]
+    starts, stops = ([one[side : len(one) // 2 * 2 : 2] for one in borders] for side in (0, 1))
+    raw = pa.array(texts, pa.binary())
+    column = pa.Array.from_buffers(pa.string(), len(raw), raw.buffers()).slice(skipped)
+    cut = line_hashes.cut_spans(column, pa.array(starts, INT32S), pa.array(stops, INT32S))
+    expected = []
+    for text, begin, end in zip(texts[skipped:], starts, stops, strict=True):
+        gone = {at for first, last in zip(begin, end, strict=True) for at in range(first, last)}
+        expected.append(None if text is None else bytes(byte for at, byte in enumerate(text) if at not in gone))
+    assert cut.cast(pa.binary()).to_pylist() == expected
+
+
+def test_lists_may_be_slices_and_null():
+    column = pa.array(["abcdef", "ghi", "jkl"])
+    starts = pa.array([[9], [1, 4], None, [0]], INT32S).slice(1)
+    stops = pa.array([[9], [2, 6], None, [3]], INT32S).slice(1)
+    assert line_hashes.cut_spans(column, starts, stops).to_pylist() == ["acd", "ghi", ""]
+
+
+def test_an_empty_column_has_no_units():
+    found = line_hashes.find_units(pa.array([], pa.string()))
+    assert [column.tolist() for column in found] == [[0], [], [], [], []]
+    assert (
+        line_hashes.cut_spans(pa.array([], pa.string()), pa.array([], INT32S), pa.array([], INT32S)).to_pylist() == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "says"),
+    [
+        ("one\ntwo", "line", ["one", "two"]),
+        ("one\n\n \ntwo\n", "line", ["one", "two"]),
+        ("\n \n  one\ntwo\n\nthree", "paragraph", ["\n \n  one\ntwo", "three"]),
+        ("one\r\ntwo\r\n\r\nthree\r\n", "paragraph", ["one\r\ntwo", "three"]),
+        (" \n\t\n", "line", []),
+        ("---\n***", "line", ["---", "***"]),
+        ("", "paragraph", []),
+    ],
+)
+def test_what_a_unit_is(text, unit, says):
+    found = line_hashes.find_units(pa.array([text]), unit)
+    assert [text[start:stop] for start, stop in zip(found.starts, found.stops, strict=True)] == says
+
+
+@pytest.mark.parametrize(
+    ("text", "hashed"),
+    [
+        ("abcdefghij klmnopqrs", True),
+        ("abcdefghijklmnopqrs", False),
+        (" abcdefghijklmnopqrs-", False),
+        ("-" * 99, False),
+    ],
+)
+def test_twenty_folded_characters_count_by_default(text, hashed):
+    assert (line_hashes.find_units(pa.array([text])).hashes != 0).tolist() == [hashed]
+
+
+def test_case_accents_and_symbols_do_not_matter_but_figures_and_borders_of_words_do():
+    lines = [
+        "All rights reserved, 2024",
+        "ÀLL — rights: Reserved (2024)",
+        "All rights reserved, 2023",
+        "Allrights reserved, 2024",
+    ]
+    first, *others = line_hashes.find_units(pa.array(lines)).hashes.tolist()
+    assert [one == first for one in others] == [True, False, False]
+
+
+def test_a_text_that_is_not_utf8_is_read_no_further_than_its_end():
+    raw = pa.array([b"caf\xe9", b"\xf0\x9f\x99", b"a\xc3", b"b\xe2\x80"], pa.binary())
+    broken = pa.Array.from_buffers(pa.string(), 4, raw.buffers())
+    assert line_hashes.find_units(broken).sizes.tolist() == [4, 3, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("sentence",), "A unit is 'line' or 'paragraph'; 'sentence' was given."),
+        (("line", 0), "min_characters must be at least 1; it is 0."),
+    ],
+)
+def test_impossible_parameters_are_refused(arguments, message):
+    with pytest.raises(ValueError) as caught:
+        line_hashes.find_units(pa.array(["a"]), *arguments)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("starts", "stops", "message"),
+    [
+        ([[0], []], [[1], []], "1 texts need as many lists of starts and stops; there are 2."),
+        ([[0]], [[]], "1 texts need as many lists of starts and stops; there are 1."),
+        ([[1]], [[4]], "The spans of text 0 do not lie inside it, one after the other."),
+        ([[-1]], [[1]], "The spans of text 0 do not lie inside it, one after the other."),
+        ([[0, 1]], [[2, 3]], "The spans of text 0 do not lie inside it, one after the other."),
+        ([[2]], [[1]], "The spans of text 0 do not lie inside it, one after the other."),
+    ],
+)
+def test_wrong_spans_are_refused(starts, stops, message):
+    with pytest.raises(ValueError) as caught:
+        line_hashes.cut_spans(pa.array(["abc"]), pa.array(starts, INT32S), pa.array(stops, INT32S))
+    assert str(caught.value) == message
