@@ -21,6 +21,8 @@ FAMILIES = {
     "gopher": "gopher:Gopher",
     "lengths": "lengths:Lengths",
     "minhash": "minhash:MinHash",
+    "personal": "personal:Personal",
+    "secrets": "credentials:Secrets",
 }
 """What a study writes as ``type`` → module and class. Imported when asked for: most need a compiler or a library."""
 

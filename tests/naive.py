@@ -651,3 +651,37 @@ def repeated_lines(documents, unit: str, least: int, many: int) -> dict[int, tup
         for one in {line_hash(says, least) for says, _ in units(text, unit)} - {0}:
             stands.setdefault(one, []).append(identity)
     return {one: (len(ids), min(ids)) for one, ids in stands.items() if len(ids) >= many}
+
+
+# --- filters: personal data, secrets ------------------------------------------------------------------------------
+
+
+def finds(text: str, kinds) -> list[tuple[int, int, str]]:
+    """First byte, byte behind the last, and name of what the patterns find in the whole text, with :mod:`re`."""
+    import re
+
+    raw = text.encode()
+    found = []
+    for order, kind in enumerate(kinds):
+        for match in re.finditer(kind.pattern, raw):
+            start, stop = match.span(match.re.groups)
+            if not kind.accepts(raw[start:stop], raw[max(0, start - 48) : start], raw[stop : stop + 48]):
+                continue
+            more = 0 if kind.end is None else kind.end(raw[stop : stop + kind.reach])
+            if more >= 0:
+                found.append((start, -stop - more, order, kind.name))
+    kept: list[tuple[int, int, str]] = []
+    for start, negative, _, name in sorted(found):
+        if not kept or start >= kept[-1][1]:
+            kept.append((start, -negative, name))
+    return kept
+
+
+def with_masks(text: str, kinds) -> str:
+    """The text with a mask for every find, put in from the back."""
+    raw = text.encode()
+    for start, stop, name in reversed(finds(text, kinds)):
+        size = max(stop - start, len(name) + 2)
+        length = 16 if size <= 16 else 32 if size <= 32 else 64
+        raw = raw[:start] + b"[" + name.encode() + b"_" * (length - 2 - len(name)) + b"]" + raw[stop:]
+    return raw.decode()

@@ -22,6 +22,8 @@ PARAMETERS = {
     "gopher": {"min_words": 5},
     "lengths": {},
     "minhash": {"ngram": 3},
+    "personal": {},
+    "secrets": {},
 }
 TEXTS = [
     "It was the best of times, and it was the worst of times; don't stop...",
@@ -105,10 +107,10 @@ def test_a_batch_without_text_is_refused(name):
 
 
 def test_a_score_that_is_not_registered_is_named_with_what_would_work():
-    message = r"There is no score of type 'gohper'; there are compression, .*, minhash. Did you mean 'gopher'?"
+    message = r"There is no score of type 'gohper'; there are code, .*, secrets. Did you mean 'gopher'?"
     with pytest.raises(ValueError, match=message):
         filters.family("gohper")
-    with pytest.raises(ValueError, match=r"There is no score of type '!'; there are [a-z, ]+\.$"):
+    with pytest.raises(ValueError, match=r"There is no score of type '!'; there are [a-z_, ]+\.$"):
         filters.family("!")
 
 
