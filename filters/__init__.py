@@ -20,6 +20,7 @@ FAMILIES = {
     "fasttext": "fasttext:FastText",
     "gopher": "gopher:Gopher",
     "lengths": "lengths:Lengths",
+    "manipulation": "manipulation:Manipulation",
     "minhash": "minhash:MinHash",
     "personal": "personal:Personal",
     "secrets": "credentials:Secrets",

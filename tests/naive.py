@@ -685,3 +685,93 @@ def with_masks(text: str, kinds) -> str:
         length = 16 if size <= 16 else 32 if size <= 32 else 64
         raw = raw[:start] + b"[" + name.encode() + b"_" * (length - 2 - len(name)) + b"]" + raw[stop:]
     return raw.decode()
+
+
+# --- filters: manipulation ----------------------------------------------------------------------------------------
+
+
+def letter_script(character: str) -> str:
+    """LATIN, CYRILLIC, GREEK, or nothing."""
+    import unicodedata
+
+    name = unicodedata.name(character, "").split(" ")[0]
+    return name if unicodedata.category(character)[0] == "L" and name in {"LATIN", "CYRILLIC", "GREEK"} else ""
+
+
+def hidden_characters(text: str) -> dict[str, int]:
+    """Tags, direction controls, zero-width characters and variation selectors that hide something."""
+    import re
+    import unicodedata
+
+    zero = "\u180e\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064\ufeff"
+    opens, closes = "\u202a\u202b\u202d\u202e\u2066\u2067\u2068", "\u202c\u2069"
+
+    def wordy(character):
+        return letter_script(character) != "" or unicodedata.category(character) == "Nd"
+
+    found = {"tags": 0, "bidi": 0, "zero_width": 0, "selectors": 0}
+    for at in range(1, len(text)):
+        before, after = text[at - 1], text[at + 1 : at + 2]
+        beside = before in zero or (after and after in zero)
+        if text[at] in zero and (beside or (after and wordy(before) and wordy(after))):
+            found["zero_width"] += 1
+    tags = "[\U000e0001\U000e0020-\U000e007f]"
+    found["tags"] = len(re.findall(tags, re.sub(f"\U0001f3f4{tags}*", "", text)))
+    for run in re.findall("[\ufe00-\ufe0f\U000e0100-\U000e01ef]+", text):
+        found["selectors"] += len(run) - 1
+    for line in text.splitlines():
+        opened = controls = 0
+        for character in line:
+            opened = opened + 1 if character in opens else max(0, opened - 1) if character in closes else opened
+            controls += character in opens + closes
+        letters = [each for each in line if unicodedata.category(each)[0] == "L" and not letter_script(each)]
+        right_to_left = any(unicodedata.bidirectional(each) in {"R", "AL"} for each in letters)
+        found["bidi"] += opened if right_to_left else controls
+    return found
+
+
+def mixed_words(text: str, looks) -> int:
+    """Words of look-alikes; ``looks`` maps a letter to the scripts that it also looks like."""
+    import itertools
+
+    count = 0
+    for lettered, word in itertools.groupby(text, key=lambda each: letter_script(each) != ""):
+        letters = list(word)
+        if not lettered or len(letters) < 4:
+            continue
+        latin = [each for each in letters if letter_script(each) == "LATIN"]
+        for script in ("CYRILLIC", "GREEK"):
+            others = [each for each in letters if letter_script(each) == script]
+            rarer, other = (others, "LATIN") if len(others) <= len(latin) else (latin, script)
+            if latin and others and all(other in looks(each) for each in rarer):
+                count += 1
+                break
+    return count
+
+
+def gibberish_tail(text: str) -> float:
+    """Share of odd words among the last 16, less that among the first 64."""
+    import itertools
+    import re
+
+    def case(character):
+        for name, pattern in (("lower", "[a-z]"), ("upper", "[A-Z]"), ("digit", "[0-9]")):
+            if re.fullmatch(pattern, character):
+                return name
+        return ""
+
+    def odd(word):
+        cases = [case(each) for each in word]
+        changes = 0
+        for at in range(1, len(word)):
+            capitalised = cases[at - 1] == "upper" and cases[at] == "lower" and (at == 1 or not cases[at - 2])
+            changes += bool(cases[at] and cases[at - 1] and cases[at] != cases[at - 1] and not capitalised)
+        scripts = [letter_script(each) for each in word]
+        clash = any(one and other and one != other for one, other in itertools.pairwise(scripts))
+        return bool(re.search("[b-df-hj-np-tv-xz]{4}", word)) or (changes >= 3 and "digit" in cases) or clash
+
+    found = [odd(word) for word in text.split() if len(word) >= 4]
+    if len(found) < 32:
+        return 0.0
+    head = found[:-16][:64]
+    return max(0.0, sum(found[-16:]) / 16 - sum(head) / len(head))

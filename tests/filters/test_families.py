@@ -21,6 +21,7 @@ PARAMETERS = {
     "fasttext": {"model": "lid.176.ftz"},
     "gopher": {"min_words": 5},
     "lengths": {},
+    "manipulation": {},
     "minhash": {"ngram": 3},
     "personal": {},
     "secrets": {},
