@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FAMILIES = {
     "code": "source_code:SourceCode",
     "compression": "compression:Compression",
+    "domains": "domains:Domains",
     "fasttext": "fasttext:FastText",
     "gopher": "gopher:Gopher",
     "lengths": "lengths:Lengths",
@@ -24,6 +25,7 @@ FAMILIES = {
     "minhash": "minhash:MinHash",
     "personal": "personal:Personal",
     "secrets": "credentials:Secrets",
+    "words_list": "blocklists:WordsList",
 }
 """What a study writes as ``type`` → module and class. Imported when asked for: most need a compiler or a library."""
 

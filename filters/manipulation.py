@@ -296,7 +296,7 @@ def _is_foreign(latin: int, latin_like: int, other: int, other_like: int) -> boo
 @kernel
 def _tail(  # noqa: PLR0917 (a kernel takes columns)
     data: Any, start: int, stop: int, classes: Any, flags: Any, odd: Any
-) -> float:
+) -> Any:
     """``odd`` is room for HEAD + TAIL words. Of a long text only the beginning and the end are read."""
     index, seen = _odd_words(data, start, stop, classes, flags, odd, 0, True)
     if seen < 2 * TAIL:
