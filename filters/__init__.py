@@ -25,6 +25,7 @@ FAMILIES = {
     "minhash": "minhash:MinHash",
     "personal": "personal:Personal",
     "secrets": "credentials:Secrets",
+    "sketch": "sketch:Sketch",
     "words_list": "blocklists:WordsList",
 }
 """What a study writes as ``type`` → module and class. Imported when asked for: most need a compiler or a library."""

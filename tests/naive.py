@@ -825,3 +825,107 @@ def listed_address(name: str, domains, path_words) -> tuple[bool, int]:
     return bool({*ends} & {*domains}), sum(
         "".join(each.lower() if each.isascii() else each for each in word) in path_words for word in following
     )
+
+
+# --- filters: shingles, elements, sketches ------------------------------------------------------------------------
+
+
+def after_licence(text: str) -> str:
+    """A file without the comments that it begins with, up to the last of them that speaks of a licence."""
+    import re
+
+    comment = re.compile(
+        r"/\*.*?(?:\*/|\Z)|<!(?=-).*?(?:->|\Z)|(?:(?:#(?![A-Za-z])|//|--|;|%)[^\n]*(?:\n|\Z)[ \t]*)+", re.DOTALL
+    )
+    found = 0
+    at = 1 if text.startswith("\ufeff") and len(text) > 1 else 0
+    while True:
+        at += len(text[at:]) - len(text[at:].lstrip("".join(map(chr, range(0x21)))))
+        match = comment.match(text, at)
+        if match is None:
+            return text[found:]
+        at = match.end()
+        if re.search("licen|copyright|spdx", match[0], re.IGNORECASE | re.ASCII):
+            found = at
+
+
+def code_tokens(text: str) -> list[str]:
+    """Names, numbers and single signs of source code, without a licence and what decorates comments."""
+    import re
+    import unicodedata
+
+    found: list[str] = []
+    for line in re.split(r"[\r\n]", text):
+        plain = re.sub(r"[/*]{2,}", lambda run: " " * len(run[0]), line)
+        inside = False
+        for character in re.sub(r"^[ \t\v\f#*/;%!=-]+", "", plain):
+            part = character == "_" or is_wordly(character)
+            if inside and (is_solo(character) or (is_solo(found[-1][0]) and unicodedata.category(character)[0] != "M")):
+                inside = False
+            if part and inside:
+                found[-1] += character
+            elif part or "!" <= character <= "~":
+                found.append(character)
+            inside = part
+    return found
+
+
+def shingle_tokens(text: str, unit: str) -> list[str]:
+    if unit == "code":
+        return code_tokens(after_licence(text)) or code_tokens(text)
+    return folded_words(text) if unit == "words" else list("".join(folded_words(text)))
+
+
+def token_hash(token: bytes) -> int:
+    m1, m2 = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
+    blocks = [token[:8], *(token[at : at + 8] for at in range(8, len(token) - 8, 8))]
+    blocks += [token[-8:]] if len(token) > 8 else []
+    first, *rest = (int.from_bytes(block, "little") for block in blocks)
+    value = (first ^ (len(token) * m1 & MASK64)) * m2 & MASK64
+    for block in rest:
+        value = (value ^ (value >> 32) ^ block) * m1 & MASK64
+    value = (value ^ (value >> 32)) * m2 & MASK64
+    return value ^ (value >> 29)
+
+
+def element(tokens: list[str]) -> int:
+    """The 32-bit hash of a shingle."""
+    total = 0
+    for place, token in enumerate(tokens):
+        value, turn = token_hash(token.encode()), 11 * place % 64
+        total += ((value << turn) | (value >> (64 - turn))) & MASK64
+    return fmix64(total & MASK64) & 0xFFFFFFFF
+
+
+def elements(text: str, unit: str, ngram: int) -> list[int]:
+    found = shingle_tokens(text, unit)
+    span = min(ngram, len(found))
+    return [element(found[first : first + span]) for first in range(len(found) - span + 1)] if found else []
+
+
+def fmix32(value: int) -> int:
+    """The 32-bit finaliser of MurmurHash3."""
+    value = (value ^ (value >> 16)) * 0x85EBCA6B & 0xFFFFFFFF
+    value = (value ^ (value >> 13)) * 0xC2B2AE35 & 0xFFFFFFFF
+    return value ^ (value >> 16)
+
+
+def datasketch_signature(hashes: list[int], permutations: int, seed: int, scheme: str) -> list[int]:
+    from datasketch import MinHash
+
+    sketch = MinHash(num_perm=permutations, seed=seed, scheme=scheme, hashfunc=lambda value: value)
+    sketch.update_batch(hashes)
+    return [int(value) for value in sketch.hashvalues]
+
+
+def set_jaccard(one: set[int], two: set[int], most: int | None) -> float:
+    """Of sets that are complete below the greatest value of each that has `most` values."""
+    bound = min((max(each) for each in (one, two) if most and len(each) >= most), default=2**32)
+    one, two = {value for value in one if value <= bound}, {value for value in two if value <= bound}
+    return share(len(one & two), len(one | two))
+
+
+def set_containment(one: set[int], two: set[int], most: int | None) -> float:
+    bound = max(two) if most and len(two) >= most else 2**32
+    one = {value for value in one if value <= bound}
+    return share(len(one & two), len(one))

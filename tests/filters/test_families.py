@@ -26,6 +26,7 @@ PARAMETERS = {
     "minhash": {"ngram": 3},
     "personal": {},
     "secrets": {},
+    "sketch": {"ngram": 2, "size": 4},
     "words_list": {"files": (str(Path(__file__).parent / "listed_words.txt"),)},
 }
 TEXTS = [

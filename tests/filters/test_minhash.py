@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tokenladder.filters import minhash
+from tokenladder.filters import minhash, shingles
 
 import naive
 
@@ -25,25 +25,56 @@ def signatures(scored):
     ]
 
 
-@given(TEXTS, st.integers(1, 4), st.sampled_from([(1, 1), (2, 3), (14, 8)]), st.integers(0, 9), st.integers(0, 2))
-@example(["Ⱥ" * 40, "中" * 40, "ab" * 40, "a中" * 20], 2, (2, 3), 1, 0)
-def test_signatures_are_those_of_datasketch(texts, ngram, shape, seed, skipped):
-    bands, rows = shape
-    family = minhash.MinHash(ngram=ngram, bands=bands, rows=rows, seed=seed)
+@given(
+    TEXTS,
+    st.integers(1, 4),
+    st.sampled_from([(1, 1), (2, 3), (14, 8)]),
+    st.integers(0, 2),
+    st.tuples(st.integers(0, 9), st.sampled_from(minhash.SCHEMES)),
+)
+@example(["Ⱥ" * 40, "中" * 40, "ab" * 40, "a中" * 20], 2, (2, 3), 0, (1, "affine32"))
+def test_signatures_are_those_that_datasketch_makes_of_the_elements(texts, ngram, shape, skipped, permuted):
+    (bands, rows), (seed, scheme) = shape, permuted
+    family = minhash.MinHash(unit="words", ngram=ngram, bands=bands, rows=rows, seed=seed, scheme=scheme)
     scored = family.score(batch(texts).slice(skipped))
     scored.validate(full=True)
     assert scored.schema == family.columns
-    texts = texts[skipped:]
-    expected = [None if text is None else naive.signature(text, ngram, bands * rows, seed) for text in texts]
-    assert signatures(scored) == expected
-    counts = [None if text is None else len(naive.shingles(text, ngram)) for text in texts]
-    assert scored["shingles"].to_pylist() == counts
+    elements = [None if text is None else naive.elements(text, "words", ngram) for text in texts[skipped:]]
+    assert signatures(scored) == [
+        naive.datasketch_signature(each, bands * rows, seed, scheme) if each else None for each in elements
+    ]
+    assert scored["shingles"].to_pylist() == [None if each is None else len(each) for each in elements]
 
 
-def test_a_long_document_is_signed_as_datasketch_signs_it():
+@given(
+    st.lists(st.lists(st.integers(0, 2**32 - 1), max_size=40), max_size=4),
+    st.integers(1, 20),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(minhash.SCHEMES),
+)
+def test_permutations_of_any_hashes_are_datasketchs(lists, count, seed, scheme):
+    offsets = np.cumsum([0, *map(len, lists)])
+    hashes = np.array([value for each in lists for value in each], np.uint32)
+    permuted = minhash.permute(hashes, offsets, count, seed, scheme)
+    assert permuted.dtype == np.uint32
+    assert permuted.tolist() == [naive.datasketch_signature(each, count, seed, scheme) for each in lists]
+
+
+@pytest.mark.parametrize("scheme", minhash.SCHEMES)
+def test_a_long_document_is_signed_as_datasketch_signs_it(scheme):
     text = " ".join(f"word{index % 701}" for index in range(3_000))
-    scored = minhash.MinHash().score(batch([text]))
-    assert signatures(scored) == [naive.signature(text, 5, 112, 1)]
+    scored = minhash.MinHash(scheme=scheme).score(batch([text]))
+    elements = naive.elements(text, "words", 5)
+    assert signatures(scored) == [naive.datasketch_signature(elements, 112, 1, scheme)]
+
+
+def test_datasketch_signs_text_alike_with_our_hash_function():
+    from datasketch import MinHash
+
+    text = "It was the best of times; it was the worst of times."
+    sketch = MinHash(num_perm=112, hashfunc=shingles.hash_shingle)
+    sketch.update_batch(naive.shingles(text, 5))
+    assert signatures(minhash.MinHash().score(batch([text]))) == [sketch.hashvalues.tolist()]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +96,8 @@ def test_words_are_folded(text, words):
     assert naive.folded_words(text) == words
     one = minhash.MinHash(ngram=1).score(batch([text]))
     assert one["shingles"].to_pylist() == [len(words)]
-    assert signatures(one) == [naive.signature(text, 1, 112, 1)]
+    elements = [naive.element([word]) for word in words]
+    assert signatures(one) == [naive.datasketch_signature(elements, 112, 1, "affine32") if words else None]
 
 
 def test_a_short_document_has_one_shingle_and_one_without_words_has_no_signature():
@@ -94,7 +126,8 @@ def test_signatures_come_back_as_a_matrix(texts):
     matrix = minhash.signature_matrix(column)
     assert matrix.shape == (len(texts), 6)
     empty = [minhash.EMPTY] * 6
-    expected = [empty if text is None else naive.signature(text, 5, 6, 1) or empty for text in texts]
+    elements = [naive.elements(text or "", "words", 5) for text in texts]
+    expected = [naive.datasketch_signature(each, 6, 1, "affine32") if each else empty for each in elements]
     assert matrix.tolist() == expected
 
 
@@ -137,11 +170,13 @@ def test_identity_names_all_that_the_output_depends_on():
 
     assert minhash.MinHash(ngram=3).identity() == {
         "type": "minhash",
-        "version": 1,
+        "version": 2,
+        "unit": "auto",
         "ngram": 3,
         "bands": 14,
         "rows": 8,
         "seed": 1,
+        "scheme": "affine32",
         "unicode": UNICODE,
     }
 
@@ -149,7 +184,9 @@ def test_identity_names_all_that_the_output_depends_on():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"ngram": 0}, "minhash: ngram must be from 1 to 100; it is 0"),
+        ({"ngram": 0}, "minhash: ngram must be from 1 to 64; it is 0"),
+        ({"unit": "word"}, "minhash: unit must be one of words, characters, code, auto; it is 'word'"),
+        ({"scheme": "affine64"}, "minhash: scheme must be one of affine32, legacy; it is 'affine64'"),
         ({"bands": 0}, "minhash: bands must be from 1 to 4096; it is 0"),
         ({"rows": -1}, "minhash: rows must be from 1 to 4096; it is -1"),
         ({"seed": -1}, "minhash: seed must be from 0 to 4294967295; it is -1"),
@@ -171,6 +208,10 @@ def test_mistakes_in_calls_say_what_was_given():
         minhash.optimal_bands(1.5, 112)
     with pytest.raises(ValueError, match=r"No two bands of 16 permutations serve a threshold of 0\.9; take more"):
         minhash.optimal_bands(0.9, 16)
+    with pytest.raises(ValueError, match="scheme must be one of affine32, legacy; it is 'sha1'"):
+        minhash.permutations(4, 1, "sha1")
+    with pytest.raises(ValueError, match="ascend from at least 0 to at most 1, the number of values"):
+        minhash.permute(np.zeros(1, np.uint32), np.array([0, 2]), 4)
     with pytest.raises(ValueError, match="this column is string"):
         minhash.signature_matrix(pa.array([], pa.string()))
     with pytest.raises(ValueError, match=r"this column is fixed_size_binary\[3\]"):
