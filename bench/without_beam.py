@@ -48,10 +48,15 @@ class Engine:
             self._map(resolve(target), payloads)
 
     def exchange(
-        self, label: str, emit: str, reduces: Sequence[tuple[str, dict[str, Any]]], payloads: Sequence[dict[str, Any]]
+        self,
+        label: str,
+        emit: str,
+        reduces: Sequence[tuple[str, dict[str, Any]]],
+        payloads: Sequence[dict[str, Any]],
+        volume: int = 0,
     ) -> None:
         """Run `emit` on each payload, then each function of `reduces` on each bucket of what came before."""
-        del label
+        del label, volume
         pairs = [pair for pairs in self._map(lambda payload: list(resolve(emit)(payload)), payloads) for pair in pairs]
         for target, payload in reduces:
             buckets: defaultdict[int, list[bytes]] = defaultdict(list)

@@ -57,6 +57,7 @@ def render_card(manifest: dict[str, Any]) -> str:
         _mixture(recipes),
         _sources(manifest["counts"]),
         *(_funnel(name, recipe) for name, recipe in recipes.items()),
+        _duplicates(manifest),
         _making(manifest),
         _checking(manifest),
     ]
@@ -187,16 +188,60 @@ def _funnel(name: str, recipe: dict[str, Any]) -> str:
     return f"## Recipe {_text(name)}\n\n{kept}\n\nWhere every record went:\n\n{table}"
 
 
+_UNITS = {
+    "auto": "words, or of tokens where a document is source code",
+    "words": "words",
+    "characters": "characters",
+    "code": "tokens of source code",
+}
+
+
+def _duplicates(manifest: dict[str, Any]) -> str:
+    """What near duplicates cost each source of the pool, and how often a rung that keeps them repeats itself."""
+    found = manifest["duplicates"]
+    if found is None:
+        return "## Near duplicates\n\nNo documents were compared."
+    rows = [
+        (
+            _text(name),
+            f"{one['documents']:,}",
+            f"{one['duplicates']:,}",
+            _share(one["duplicates"], one["documents"]),
+            _share(one["duplicate_bytes"], one["bytes"]),
+            ", ".join(f"{_text(source)} {n:,}" for source, n in sorted(one["leaders"].items())) or "–",
+        )
+        for name, one in found["sources"].items()
+    ]
+    heads = ("source", "documents", "duplicates", "of documents", "of bytes", "of documents in")
+    text = "## Near duplicates\n\nIn the whole pool, before any rule:\n\n" + _table(heads, rows)
+    repeats = [
+        (_text(name), rung["name"], f"{rung['documents']:,}", _share(rung["duplicates"], rung["documents"]))
+        for name, recipe in manifest["recipes"].items()
+        for rung in recipe["rungs"]
+        if rung["duplicates"]
+    ]
+    if repeats:
+        text += "\n\nDocuments of a rung with a near duplicate before them in it:\n\n"
+        text += _table(("recipe", "rung", "documents", "repeated"), repeats, texts=2)
+    return text
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "–"
+
+
 def _making(manifest: dict[str, Any]) -> str:
     tokenizer, dedup, held = manifest["tokenizer"], manifest["dedup"], manifest["held_out"]
     identity = ", ".join(f"{key} {value}" for key, value in sorted(tokenizer["identity"].items()) if key != "type")
     stored = f"{tokenizer['vocabulary_size']:,} ids stored as {_text(tokenizer['dtype'])}"
     ends = f"id {tokenizer['end_of_document']} ends each document"
     candidates = f"{dedup['bands']} bands of {dedup['rows']} values find candidates"
-    decides = f"an estimated Jaccard similarity of at least {dedup['threshold']:g} decides"
+    proof = "a Jaccard similarity" if dedup["proof"] == "exact" else "an estimated Jaccard similarity"
+    decides = f"{proof} of at least {dedup['threshold']:g} decides"
+    runs = f"{dedup['ngram'] or 'the usual number of'} {_UNITS[dedup['unit']]}"
     lines = [
         f"- **Tokenizer:** {_text(tokenizer['identity']['type'])}, {stored}; {ends}. {_text(identity)}",
-        f"- **Near duplicates:** MinHash over shingles of {dedup['ngram']} words: {candidates}; {decides}.",
+        f"- **Near duplicates:** MinHash over shingles of {runs}: {candidates}; {decides}.",
         f"- **Seed:** {manifest['seed']}",
     ]
     if held:

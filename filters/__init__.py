@@ -25,8 +25,8 @@ FAMILIES = {
     "minhash": "minhash:MinHash",
     "personal": "personal:Personal",
     "secrets": "credentials:Secrets",
-    "sketch": "sketch:Sketch",
     "words_list": "blocklists:WordsList",
+    "sketch": "sketch:Sketch",
 }
 """What a study writes as ``type`` → module and class. Imported when asked for: most need a compiler or a library."""
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 from ..data_cards.card import render_card
-from . import duplicates, intake, ladders, manifest, shards, store
+from . import duplicates, earlier, intake, ladders, manifest, mixture, shards, store
 from .engine import Engine
 from .parts import read_all
 from .pool import PIPELINES, Pool
-from .selection import Wanted, choose_recipes, hold_out
+from .selection import Wanted, choose_recipes, hold_out, tail
 from .vocabulary import open_tokenizer
 
 if TYPE_CHECKING:
@@ -100,16 +100,20 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
     intake.score_parts(plan, parts, engine, report)
     identity = store.fingerprint([[part.source, part.id] for part in parts])
     pool = Pool(plan.store, parts, identity, [source.name for source in plan.sources], engine, report)
-    clusters = duplicates.find_clusters(pool, settings.dedup, plan.signature)
-    if any(plan.study.recipe(name).dedup is not False for name in settings.recipes):
-        duplicates.check_wipe_out(pool, clusters, settings.dedup.on_wipe_out)
+    earlier.tell_pool(plan.out, tail(pool.listing()))
+    clusters = duplicates.find_clusters(plan, pool)
+    counts = mixture.count_duplicates(plan, pool, clusters) if plan.signature else None
+    if counts is not None and any(plan.study.recipe(name).dedup is not False for name in settings.recipes):
+        mixture.check_wipe_out(plan, pool, clusters, counts)
     tokenizer, model, pool = open_tokenizer(plan, pool)
     held, excluded = hold_out(plan, pool, settings.held_out, clusters) if settings.held_out else (None, None)
     recipes = {name: plan.study.recipe(name) for name in settings.recipes}
     wanted = {name: Wanted(recipe.keep, dedup=recipe.dedup is not False) for name, recipe in recipes.items()}
     choices = choose_recipes(plan, pool, wanted, clusters, excluded)
     asked = [
-        ladders.Wanted(name, *choices[name].place, plan.study.rungs, recipe.weights, recipe.repeat or 1)
+        ladders.Wanted(
+            name, *choices[name].place, plan.study.rungs, recipe.weights, recipe.repeat or 1, recipe.rehydrate
+        )
         for name, recipe in recipes.items()
     ]
     planned = ladders.plan_ladders(pool, asked, settings.sequence_length)
@@ -125,9 +129,22 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
     packed = shards.pack(pool, targets, plan.out, sequences)
     ledgers = _account(plan, pool, choices, planned, held)
     made = {name: manifest.Made(planned[name], packed[n], ledgers[name]) for n, name in enumerate(recipes)}
+    repeating = [planned[name] for name, recipe in recipes.items() if recipe.dedup is False and plan.signature]
+    in_rungs = mixture.count_in_rungs(pool, clusters, repeating, settings.sequence_length)
+    if plan.signature:
+        in_rungs |= {name: [0] * len(settings.budgets) for name, recipe in recipes.items() if recipe.dedup is not False}
     held_shards = packed[-1] if held else []
     _remove_others(plan.out, list(planned), held=held is not None)
-    value = manifest.assemble(plan, fingerprint, summaries, tokenizer, held, held_shards, made)
+    value = manifest.assemble(
+        plan,
+        fingerprint,
+        summaries,
+        tokenizer,
+        held,
+        held_shards,
+        made,
+        manifest.Duplicates(counts, in_rungs),
+    )
     _publish(plan, value, model)
     return value
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from ..filters.hashing import fmix64, mix64
 from . import keys, segments, store
 from .parts import Part, Store, read_clusters
-from .schema import BUCKET_BITS, CANDIDATE, DUPLICATED, EXCLUDED, NO_DOCUMENT
+from .schema import BUCKET_BITS, CANDIDATE, CLASS_STARTS, CLASSES, DUPLICATED, EXCLUDED, NO_DOCUMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +28,17 @@ MANTISSA_BITS = 52
 """Of a float64; values of a `top` rule are grouped by sign, exponent and the first few of these."""
 
 TOP = np.dtype([("value", "<u8"), ("priority", "<u8"), ("tie", "<u8"), ("key", "<u8"), ("weight", "<i8")])
-RIVAL = np.dtype([("cluster", keys.ID), ("priority", "<u8"), ("tie", "<u8"), ("key", "<u8"), ("id", keys.ID)])
+CLUSTER_COLUMNS = (("cluster.size",), ("cluster.class",))
+RIVAL = np.dtype(
+    [
+        ("cluster", keys.ID),
+        ("contained", "u1"),
+        ("priority", "<u8"),
+        ("tie", "<u8"),
+        ("key", "<u8"),
+        ("id", keys.ID),
+    ]
+)
 LOSER = np.dtype([("row", "<u4"), ("survivor", keys.ID)])
 
 
@@ -46,8 +56,23 @@ class _View:
     def column(self, where: list[str]) -> pa.Array:
         key = tuple(where)
         if key not in self._columns:
-            self._columns[key] = self.place.column(self.part, key).combine_chunks()
+            if key in CLUSTER_COLUMNS:
+                self._columns[key] = self._cluster_column(key)
+            else:
+                self._columns[key] = self.place.column(self.part, key).combine_chunks()
         return self._columns[key]
+
+    def _cluster_column(self, where: tuple[str, ...]) -> pa.Array:
+        sizes = np.ones(self.part.rows, np.int64)
+        sizes[self.clusters.column("row").to_numpy()] = self.clusters.column("size").to_numpy()
+        if where == ("cluster.size",):
+            return pa.array(sizes)
+        return pa.array(CLASSES).take(pa.array(np.searchsorted(CLASS_STARTS, np.maximum(sizes, 1), "right") - 1))
+
+    def earlier(self) -> NDArray[np.int64]:
+        """Rows that an earlier study has: near duplicates of what it keeps."""
+        rows = self.clusters.column("row").to_numpy()[self.clusters.column("earlier").to_numpy()]
+        return rows.astype(np.int64)  # type: ignore[no-any-return] # pyarrow's stubs do not know
 
     def values(self, where: list[str]) -> NDArray[np.float64]:
         column = pc.cast(self.column(where), pa.float64()).fill_null(np.nan)
@@ -196,9 +221,12 @@ def emit_rivals(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     """Documents that pass all rules and are not alone in their cluster, by cluster."""
     view = _View(payload)
     rows = view.clusters.column("row").to_numpy()
-    rows = rows[view.codes(len(view.recipe["rules"]))[rows] == CANDIDATE]
+    rivals = view.codes(len(view.recipe["rules"]))[rows] == CANDIDATE
+    rivals &= ~view.clusters.column("earlier").to_numpy()
+    rows = rows[rivals]
     packed = np.empty(len(rows), RIVAL)
     packed["cluster"] = view.cluster_ids[rows]
+    packed["contained"] = view.clusters.column("contained").to_numpy()[rivals]
     packed["priority"] = view.priorities[rows]
     packed["tie"] = view.ties[rows]
     packed["key"] = view.keys[rows]
@@ -208,11 +236,15 @@ def emit_rivals(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
 
 
 def eliminate(bucket: int, values: Iterable[bytes], _payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
-    """All but the first document of each cluster, sent back to their parts with the survivor's id."""
+    """All but the first document of each cluster, sent back to their parts with the survivor's id.
+
+    What stands in a longer document of its cluster comes after those that it stands in or that are like them.
+    """
     packed = keys.joined(values, RIVAL)
     cluster, ids = packed["cluster"], packed["id"]
     # the id stands before the tie: where the draw is by cluster, all rivals have one priority
-    order = (packed["key"], packed["tie"], ids["low"], ids["high"], packed["priority"], cluster["low"], cluster["high"])
+    rank = (packed["key"], packed["tie"], ids["low"], ids["high"], packed["priority"], packed["contained"])
+    order = (*rank, cluster["low"], cluster["high"])
     packed = packed[np.lexsort(order)]
     loses = np.r_[False, packed["cluster"][1:] == packed["cluster"][:-1]]
     first = np.maximum.accumulate(np.where(loses, 0, np.arange(len(packed))))
@@ -249,6 +281,11 @@ def choose_part(payload: dict[str, Any], **_: Any) -> None:
         lost = losers.column("row").to_numpy()
         codes[lost] = DUPLICATED
         survivors[lost] = keys.id_array(losers.column("survivor"))
+    if view.recipe["dedup"]:
+        lost = view.earlier()
+        lost = lost[codes[lost] == CANDIDATE]
+        codes[lost] = DUPLICATED
+        survivors[lost] = view.cluster_ids[lost]
     excluded = view.excluded()
     if excluded is not None:
         survivors[excluded.column("row").to_numpy()] = keys.id_array(excluded.column("near"))

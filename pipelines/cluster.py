@@ -1,11 +1,13 @@
-"""Cluster: near duplicates. Bands of MinHash signatures give candidates; estimated Jaccard similarity decides.
+"""Cluster: near duplicates. Bands of MinHash signatures give candidates; Jaccard similarity decides.
 
 Taking the transitive closure over bands is known to wipe out whole sources, so a band never deletes anything: inside a
 component of candidates, documents are walked in the order of their ids, which is a random order that no seed or file
-changes. One joins the first leader whose similarity reaches the threshold, or becomes a leader itself. Documents of
-equal text are always together.
+changes (`leaders`). Documents of equal text are always together. Where the study asks for it, similarity is that of the
+shingles themselves, and a cluster that stands whole in a longer document joins that one's (`containment`).
 
-Three exchanges, of keys alone: (band hash, key) to edges; (component, signature) to leaders; leaders back to parts.
+Exchanges, of keys alone: (band hash, key) to edges; edges to components (`connect`); (component, signature) to leaders;
+leaders back to parts. Documents that an earlier study kept take part under numbers of parts beyond the pool's: they
+lead, and nothing is sent back to them.
 """
 
 from __future__ import annotations
@@ -14,299 +16,224 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from ..filters import minhash
+from ..filters import minhash, shingles
 from ..filters.hashing import fmix64
-from ..filters.kernels import kernel
-from . import keys, store
+from . import connect, containment, grouping, keys, leaders, store
 from .parts import Part, Store
+from .schema import HELD_OUT, KEPT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
 PAIR = np.dtype([("hash", "<u8"), ("key", "<u8")])
-LED = np.dtype([("row", "<u4"), ("leader", keys.ID), ("own", "u1"), ("similarity", "<f4"), ("size", "<u4")])
-LEADERS_PER_BAND = 64
-"""A document is compared with so many leaders for each band that it shares with them, the earliest ones. Only bands
-that more leaders share, such as those of a common template, are cut; their members meet through other bands."""
+LED = np.dtype(
+    [
+        ("row", "<u4"),
+        ("leader", keys.ID),
+        ("leads", "u1"),
+        ("similarity", "<f4"),
+        ("size", "<u4"),
+        ("contained", "u1"),
+        ("earlier", "u1"),
+        ("source", "<u2"),
+    ]
+)
+MOST_ELEMENTS = 1 << 16
+"""Shingles that are compared exactly; of a document with more, those with the least hashes, with an error of 0.2 %."""
+
+_MEMBERS, _SETS = b"m", b"s"
 
 
-def member(places: int) -> np.dtype[Any]:
-    """The packed record of one candidate; `places` is the length of a signature."""
+def member(places: int, sketch: int) -> np.dtype[Any]:
+    """The packed record of one candidate; of the lengths of a signature and of a sketch, 0 without containment."""
     return np.dtype(
-        [("component", "<u8"), ("id", keys.ID), ("tie", "<u8"), ("key", "<u8"), ("signature", "<u4", (places,))]
+        [
+            ("component", "<u8"),
+            ("id", keys.ID),
+            ("tie", "<u8"),
+            ("key", "<u8"),
+            ("source", "<u2"),
+            ("earlier", "u1"),
+            ("elements", "<i8"),
+            ("signature", "<u4", (places,)),
+            ("sketch", "<u4", (sketch,)),
+        ]
     )
 
 
 def emit_bands(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
-    """Pairs of a band's hash and a document's key, by range of hash; equal text counts as one more band.
+    """Pairs of a hash and a document's key, by range of hash: of each band, of the text, and of the sketch.
 
     Args:
-        payload: `store`, `part`, `ordinal`, `family` (fingerprint of the signatures), `bands`, `rows`, `ranges`.
+        payload: `store`, `part`, `ordinal`, `family` (fingerprint of the signatures), `bands`, `rows`, `ranges`,
+            `sketch` (fingerprint of the sketches, empty without containment), `sketch_size`, `ledgers` (of the
+            part, where it is of an earlier study: only what that kept takes part).
     """
     place, part = Store(payload["store"]), Part(**payload["part"])
     documents = place.column(part, ("document",)).combine_chunks()
     signatures = place.column(part, (payload["family"], "signature")).combine_chunks()
-    ids = keys.id_array(documents)
-    packed = keys.keys(payload["ordinal"], np.arange(part.rows))
-    exists = documents.is_valid().to_numpy(zero_copy_only=False)
-    signed = signatures.is_valid().to_numpy(zero_copy_only=False)
-    bands = minhash.band_hashes(minhash.signature_matrix(signatures)[signed], payload["bands"], payload["rows"])
-    hashes = np.concatenate([ids["high"][exists].astype("<u8"), bands.ravel()])
-    pairs = np.empty(len(hashes), PAIR)
-    pairs["hash"] = hashes
-    pairs["key"] = np.concatenate([packed[exists], np.repeat(packed[signed], payload["bands"])])
-    yield from keys.split(pairs, (hashes % np.uint64(payload["ranges"])).astype(np.int64))
+    packed = keys.keys(payload["ordinal"], np.arange(part.rows)) | grouping.ASKS
+    exists = documents.is_valid().to_numpy(zero_copy_only=False) & _kept(payload["ledgers"], part.rows)
+    signed = exists & signatures.is_valid().to_numpy(zero_copy_only=False)
+    matrix = minhash.signature_matrix(signatures)
+    bands = minhash.band_hashes(matrix if signed.all() else matrix[signed], payload["bands"], payload["rows"])
+    hashes = [keys.id_array(documents)["high"][exists].astype("<u8"), bands.ravel()]
+    owners = [packed[exists], np.repeat(packed[signed], payload["bands"])]
+    if payload["sketch"]:
+        sketches = _sketches(place, part, payload)
+        rows, places = np.nonzero((sketches != containment.EMPTY) & signed[:, None])
+        hashes.append(fmix64(sketches[rows, places] | np.uint64(1 << 40)))
+        owners.append(np.where(places < containment.ASKED, packed[rows], packed[rows] ^ grouping.ASKS))
+    pairs = np.empty(sum(map(len, hashes)), PAIR)
+    pairs["hash"] = np.concatenate(hashes)
+    pairs["key"] = np.concatenate(owners)
+    yield from keys.split(pairs, (pairs["hash"] % np.uint64(payload["ranges"])).astype(np.int64))
+
+
+def _kept(ledgers: Sequence[str], rows: int) -> NDArray[np.bool_]:
+    """Rows of a part of an earlier study that it trains on or holds out; all, where there is no ledger."""
+    kept = np.full(rows, not ledgers)
+    for path in ledgers:
+        outcome = store.read_table(path, ["outcome"]).column(0)
+        kept |= pc.is_in(outcome, value_set=pa.array([KEPT, HELD_OUT])).to_numpy()
+    return kept
+
+
+def _sketches(place: Store, part: Part, payload: dict[str, Any]) -> NDArray[np.uint32]:
+    """The sketches of a part as uint32 of shape (rows, k), padded with EMPTY."""
+    column = place.column(part, (payload["sketch"], "sketch")).combine_chunks()
+    lengths = pc.fill_null(pc.binary_length(column), 0).to_numpy() // 4
+    out = np.full((part.rows, payload["sketch_size"]), containment.EMPTY, np.uint32)
+    out[np.arange(payload["sketch_size"]) < lengths[:, None]] = np.frombuffer(
+        b"".join(column.drop_null().to_pylist()), "<u4"
+    )
+    return out
 
 
 def link_candidates(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
-    """Edges between the first document of each band and its others, written for this range of hashes."""
+    """Edges between documents that share a hash, as stars around the least key, written for this range of hashes."""
     pairs = keys.joined(values, PAIR)
-    pairs = pairs[np.lexsort((pairs["key"], pairs["hash"]))]
-    same = np.r_[False, pairs["hash"][1:] == pairs["hash"][:-1]]
-    first = np.maximum.accumulate(np.where(same, 0, np.arange(len(pairs))))
-    edges = np.unique(np.stack([pairs["key"][first[same]], pairs["key"][same]], axis=1), axis=0)
-    edges = edges[edges[:, 0] != edges[:, 1]]
-    table = pa.table({"a": edges[:, 0], "b": edges[:, 1]})
-    store.write_table(store.join(payload["folder"], "edges", f"{bucket:05d}.parquet"), table)
+    linked = grouping.link(np.ascontiguousarray(pairs["hash"]), np.ascontiguousarray(pairs["key"]))
+    if len(linked):
+        connect.write_edges(store.join(payload["folder"], "edges", f"{bucket:05d}.parquet"), grouping.stars(linked))
     return
     yield
-
-
-def components(edges: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Connected components in memory, by union-find.
-
-    Args:
-        edges: uint64 of shape (e, 2), pairs of keys.
-
-    Returns:
-        Keys that have an edge, ascending (uint64), and for each the least key of its component (uint64).
-
-    >>> components(np.array([[1, 2], [2, 5], [7, 9]], np.uint64))[1].tolist()
-    [1, 1, 1, 7, 7]
-    """
-    members, flat = np.unique(edges.ravel(), return_inverse=True)
-    roots = _union(len(members), flat.reshape(-1, 2).astype(np.int64))
-    return members, members[roots]
-
-
-@kernel
-def _union(count: int, edges: Any) -> Any:
-    parent = np.arange(count)
-    for n in range(len(edges)):
-        a, b = edges[n, 0], edges[n, 1]
-        while parent[a] != a:
-            parent[a] = parent[parent[a]]
-            a = parent[a]
-        while parent[b] != b:
-            parent[b] = parent[parent[b]]
-            b = parent[b]
-        if a < b:
-            parent[b] = a
-        elif b < a:
-            parent[a] = b
-    for n in range(count):  # a parent is never greater than its child, so one pass flattens all
-        parent[n] = parent[parent[n]]
-    return parent
-
-
-def write_components(folder: str, edges: NDArray[np.uint64]) -> list[int]:
-    """Write, for each part with candidates, their rows and components; return those parts' numbers."""
-    members, labels = components(edges)
-    numbers = keys.ordinals(members)
-    found = []
-    for ordinal in np.unique(numbers):
-        low, high = np.searchsorted(numbers, [ordinal, ordinal + 1])
-        table = pa.table({"row": keys.rows(members[low:high]).astype(np.uint32), "component": labels[low:high]})
-        store.write_table(store.join(folder, "components", f"{ordinal:07d}.parquet"), table)
-        found.append(int(ordinal))
-    return found
 
 
 def emit_members(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     """Candidates of a part with their signatures, by component.
 
     Args:
-        payload: As for `emit_bands`, and `folder`, `source_ordinal`.
+        payload: As for `emit_bands`, and `folder`, `source_ordinal`, `parts` (those of the pool itself), `shingles`
+            (`unit` and `ngram`, where similarity is to be exact, else None).
     """
     place, part = Store(payload["store"]), Part(**payload["part"])
     table = store.read_table(store.join(payload["folder"], "components", f"{payload['ordinal']:07d}.parquet"))
     rows = table.column("row").to_numpy()
     signatures = place.column(part, (payload["family"], "signature")).combine_chunks().take(pa.array(rows))
     matrix = minhash.signature_matrix(signatures)
-    packed = np.empty(len(rows), member(matrix.shape[1]))
+    sketches = _sketches(place, part, payload)[rows] if payload["sketch"] else np.zeros((len(rows), 0))
+    packed = np.empty(len(rows), member(matrix.shape[1], sketches.shape[1]))
     packed["component"] = table.column("component").to_numpy()
     packed["id"] = keys.id_array(place.column(part, ("document",)))[rows]
     packed["tie"] = keys.ties(place, part, payload["source_ordinal"])[rows]
     packed["key"] = keys.keys(payload["ordinal"], rows)
+    packed["source"] = payload["source_ordinal"]
+    packed["earlier"] = payload["ordinal"] >= payload["parts"]
     packed["signature"] = matrix
-    yield from keys.split(packed, (fmix64(packed["component"]) % np.uint64(payload["ranges"])).astype(np.int64))
+    packed["sketch"] = sketches
+    packed["elements"] = 0
+    if payload["sketch"]:
+        elements = place.column(part, (payload["sketch"], "elements"))
+        packed["elements"] = pc.fill_null(elements, 0).to_numpy()[rows]
+    buckets = (fmix64(packed["component"]) % np.uint64(payload["ranges"])).astype(np.int64)
+    for bucket, data in keys.split(packed, buckets):
+        yield bucket, _MEMBERS + data
+    if payload["shingles"] is not None:
+        yield from _emit_sets(place, part, payload, rows, buckets)
+
+
+def _emit_sets(
+    place: Store, part: Part, payload: dict[str, Any], rows: NDArray[np.uint32], buckets: NDArray[np.int64]
+) -> Iterator[tuple[int, bytes]]:
+    """The shingles of candidates: for each bucket how many documents, then key and length of each, then the sets."""
+    table = store.read_table(place.documents(part.id), ["text", "file_type"]).take(pa.array(rows))
+    batch = table.combine_chunks().to_batches()[0]
+    offsets, values = shingles.element_sets(batch, **payload["shingles"], most=MOST_ELEMENTS)
+    packed = keys.keys(payload["ordinal"], rows)
+    order = np.argsort(buckets, kind="stable")
+    for bucket in np.unique(buckets):
+        inside = order[np.searchsorted(buckets[order], bucket) : np.searchsorted(buckets[order], bucket, "right")]
+        head = np.stack([packed[inside], (offsets[inside + 1] - offsets[inside]).astype(np.uint64)], axis=1)
+        sets = [values[offsets[n] : offsets[n + 1]].tobytes() for n in inside]
+        yield int(bucket), b"".join([_SETS, np.uint64(len(inside)).tobytes(), head.tobytes(), *sets])
 
 
 def lead(_bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
-    """Leaders of all components of a bucket, sent back to the parts of their members."""
-    packed = keys.joined(values, member(payload["bands"] * payload["rows"]))
-    ids = packed["id"]
-    packed = packed[np.lexsort((packed["key"], packed["tie"], ids["low"], ids["high"], packed["component"]))]
-    leaders, similarity = leader_clusters(
-        packed["component"], packed["id"], packed["signature"], payload["bands"], payload["rows"], payload["threshold"]
-    )
-    led = np.empty(len(packed), LED)
-    led["row"] = keys.rows(packed["key"])
-    led["leader"] = packed["id"][leaders]
-    led["own"] = leaders == np.arange(len(leaders))
-    led["similarity"] = similarity
-    led["size"] = np.bincount(leaders, minlength=len(leaders))[leaders]
-    yield from keys.split(led, keys.ordinals(packed["key"]))
-
-
-def leader_clusters(  # noqa: PLR0917 a kernel takes columns
-    component: NDArray[np.uint64],
-    ids: NDArray[Any],
-    signatures: NDArray[np.uint32],
-    bands: int,
-    rows: int,
-    threshold: float,
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Leader clustering inside components, of documents that are sorted by component and then by rank.
+    """Leaders of all components of a bucket, sent back to the parts of their members.
 
     Args:
-        component: uint64 of shape (n,), ascending.
-        ids: `keys.ID` of shape (n,), ascending inside a component.
-        signatures: uint32 of shape (n, bands * rows); all EMPTY where a document has no words.
-        bands: Bands of the signature.
-        rows: Values in a band.
-        threshold: Least share of equal values.
-
-    Returns:
-        For each document the index of its leader (int64, its own for a leader) and the estimated Jaccard similarity
-        to it (float32, 1 for itself).
+        values: What `emit_members` yields.
+        payload: As for `emit_members`, and `threshold`, `containment` (least share of a document, or None).
     """
-    hashes = minhash.band_hashes(np.ascontiguousarray(signatures), bands, rows)
-    needed = int(np.ceil(threshold * bands * rows - 1e-9))
-    wordless = signatures[:, 0] == minhash.EMPTY
-    same = np.r_[False, (ids[1:] == ids[:-1]) & (component[1:] == component[:-1])] if len(ids) else np.zeros(0, bool)
-    return _lead(component, same, wordless, np.ascontiguousarray(signatures), hashes, needed, LEADERS_PER_BAND)
+    values = list(values)
+    dtype = member(payload["bands"] * payload["rows"], payload["sketch_size"])
+    packed = np.frombuffer(b"".join(value[1:] for value in values if value[:1] == _MEMBERS), dtype)
+    ids = packed["id"]
+    first = packed["earlier"] ^ 1
+    packed = packed[np.lexsort((packed["key"], packed["tie"], ids["low"], ids["high"], first, packed["component"]))]
+    earlier = packed["earlier"] == 1
+    sets = _gather(values, packed["key"]) if payload["shingles"] is not None else None
+    heads, similarity = leaders.leader_clusters(
+        packed["component"],
+        packed["id"],
+        earlier,
+        packed["signature"],
+        payload["bands"],
+        payload["rows"],
+        payload["threshold"],
+        sets,
+    )
+    inside = np.full(len(packed), -1, np.int64)
+    if payload["containment"] is not None:
+        inside, shares = containment.contained(
+            packed["component"], heads, earlier, packed["sketch"], packed["elements"], payload["containment"]
+        )
+        similarity = np.where(inside >= 0, shares, similarity).astype(np.float32)
+        heads = np.where(inside >= 0, inside, heads)
+    led = np.empty(len(packed), LED)
+    led["row"] = keys.rows(packed["key"])
+    led["leader"] = packed["id"][heads]
+    led["leads"] = heads == np.arange(len(heads))
+    led["similarity"] = similarity
+    led["size"] = np.bincount(heads[~earlier], minlength=len(heads))[heads]
+    led["contained"] = inside >= 0
+    led["earlier"] = earlier[heads]
+    led["source"] = packed["source"][heads]
+    yield from keys.split(led[~earlier], keys.ordinals(packed["key"][~earlier]))
 
 
-@kernel
-def _lead(  # noqa: PLR0917 a kernel takes columns
-    component: Any, same: Any, wordless: Any, signatures: Any, hashes: Any, needed: int, cap: int
-) -> tuple[Any, Any]:
-    count = len(component)
-    leaders = np.arange(count)
-    similarity = np.ones(count, np.float32)
-    seen = np.full(count, -1, np.int64)
-    low = 0
-    while low < count:
-        high = low + 1
-        while high < count and component[high] == component[low]:
-            high += 1
-        _lead_component(low, high, same, wordless, signatures, hashes, needed, cap, seen, leaders, similarity)
-        low = high
-    return leaders, similarity
-
-
-@kernel
-def _lead_component(  # noqa: PLR0917 a kernel takes columns
-    low: int,
-    high: int,
-    same: Any,
-    wordless: Any,
-    signatures: Any,
-    hashes: Any,
-    needed: int,
-    cap: int,
-    seen: Any,
-    leaders: Any,
-    similarity: Any,
-) -> None:
-    """Give each document in [low, high), one component, its leader and the similarity to it."""
-    bands, places = hashes.shape[1], signatures.shape[1]
-    most = bands * (high - low)
-    size = 16
-    while size < 2 * most:
-        size *= 2
-    # leaders by band hash: an open table of slots, each naming a list of at most `cap` leaders
-    table = np.full(size, -1, np.int64)
-    slot_hash = np.zeros(size, np.uint64)
-    lists = np.full((most, 3), -1, np.int64)  # first entry, last entry, length
-    entries = np.full((most, 2), -1, np.int64)  # leader, next entry
-    used_lists, used_entries = 0, 0
-    for d in range(low, high):
-        if same[d]:
-            leaders[d] = leaders[d - 1]
-            similarity[d] = similarity[d - 1]
-            continue
-        if wordless[d]:
-            continue
-        leader, equal = _first_leader(d, signatures, hashes, needed, table, slot_hash, lists, entries, seen)
-        if leader >= 0:
-            leaders[d] = leader
-            similarity[d] = equal / places
-            continue
-        for b in range(bands):
-            slot = _slot(table, slot_hash, hashes[d, b])
-            if table[slot] < 0:
-                table[slot] = used_lists
-                slot_hash[slot] = hashes[d, b]
-                lists[used_lists, 2] = 0
-                used_lists += 1
-            one = table[slot]
-            if lists[one, 2] >= cap:
-                continue
-            entries[used_entries, 0] = d
-            if lists[one, 2] == 0:
-                lists[one, 0] = used_entries
-            else:
-                entries[lists[one, 1], 1] = used_entries
-            lists[one, 1] = used_entries
-            lists[one, 2] += 1
-            used_entries += 1
-
-
-@kernel
-def _first_leader(  # noqa: PLR0917 a kernel takes columns
-    d: int,
-    signatures: Any,
-    hashes: Any,
-    needed: int,
-    table: Any,
-    slot_hash: Any,
-    lists: Any,
-    entries: Any,
-    seen: Any,
-) -> tuple[int, int]:
-    """The first of the leaders that share a band with a document and are similar, or -1; and the equal values."""
-    best, best_equal = -1, 0
-    for b in range(hashes.shape[1]):
-        one = table[_slot(table, slot_hash, hashes[d, b])]
-        if one < 0:
-            continue
-        entry = lists[one, 0]
-        while entry >= 0:
-            leader = entries[entry, 0]
-            entry = entries[entry, 1]
-            if seen[leader] == d or 0 <= best < leader:
-                continue
-            seen[leader] = d
-            equal = 0
-            for p in range(signatures.shape[1]):
-                equal += signatures[d, p] == signatures[leader, p]
-            if equal >= needed:
-                best, best_equal = leader, equal
-    return best, best_equal
-
-
-@kernel
-def _slot(table: Any, slot_hash: Any, wanted: Any) -> int:
-    """The slot of a band's hash, or the free one where it belongs."""
-    slot = np.int64(wanted & np.uint64(len(table) - 1))
-    while table[slot] >= 0 and slot_hash[slot] != wanted:
-        slot = (slot + 1) & (len(table) - 1)
-    return slot  # type: ignore[return-value] # numba's int64 is its int
+def _gather(values: Sequence[bytes], wanted: NDArray[np.uint64]) -> leaders.Sets:
+    """The sets of a bucket in the order of its documents."""
+    owners, lengths, data = [], [], []
+    for value in values:
+        if value[:1] == _SETS:
+            count = int(np.frombuffer(value, "<u8", 1, 1)[0])
+            head = np.frombuffer(value, "<u8", 2 * count, 9).reshape(-1, 2)
+            owners.append(head[:, 0])
+            lengths.append(head[:, 1].astype(np.int64))
+            data.append(np.frombuffer(value, "<u4", offset=9 + 16 * count))
+    owner, length, every = np.concatenate(owners), np.concatenate(lengths), np.concatenate(data)
+    start = np.r_[0, np.cumsum(length)]
+    rank = np.argsort(owner)
+    order = rank[np.searchsorted(owner[rank], wanted)]
+    offsets = np.r_[0, np.cumsum(length[order])]
+    take = np.repeat(start[order] - offsets[:-1], length[order]) + np.arange(offsets[-1])
+    return leaders.Sets(offsets, every[take])
 
 
 def write_clusters(ordinal: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
@@ -317,9 +244,12 @@ def write_clusters(ordinal: int, values: Iterable[bytes], payload: dict[str, Any
         {
             "row": led["row"],
             "cluster": keys.id_column(led["leader"]),
-            "leads": led["own"].astype(bool),
+            "leads": led["leads"].astype(bool),
             "similarity": led["similarity"],
             "size": led["size"],
+            "contained": led["contained"].astype(bool),
+            "earlier": led["earlier"].astype(bool),
+            "leader_source": led["source"],
         }
     )
     store.write_table(store.join(payload["folder"], "members", f"{ordinal:07d}.parquet"), table)

@@ -10,12 +10,15 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from . import store
+from . import spill, store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apache_beam import PTransform
+
+SPILL_BYTES = 256 << 20
+"""Bytes of an exchange above which a runner of one machine is given files in place of its own grouping."""
 
 _CARRIED = re.compile(r'<<(\["(?:UserError|OSError)", ".*?"\])>>')
 
@@ -63,29 +66,72 @@ class Engine:
             store.remove(listing)
 
     def exchange(
-        self, label: str, emit: str, reduces: Sequence[tuple[str, dict[str, Any]]], payloads: Sequence[dict[str, Any]]
+        self,
+        label: str,
+        emit: str,
+        reduces: Sequence[tuple[str, dict[str, Any]]],
+        payloads: Sequence[dict[str, Any]],
+        volume: int = 0,
     ) -> None:
         """Run `emit` on each payload, then each function of `reduces` on each bucket of what came before.
 
-        Packed arrays of a bucket arrive in any order: the functions sort.
+        Packed arrays of a bucket arrive in any order: the functions sort. A runner of this machine keeps all that it
+        groups in memory, so what is large goes over files there (`spill`).
 
         Args:
             label: The stage's name, for people.
             emit: `module:function`: payload → pairs of a bucket's number and packed bytes.
             reduces: `module:function`: (bucket, values, payload) → pairs for the next one, or nothing.
             payloads: The tasks of `emit`.
+            volume: Bytes that it moves, roughly.
 
         Raises:
             UserError: A task raised one.
             OSError: A task could not read or write.
             RuntimeError: A task failed otherwise.
         """
-        if payloads:
+        if payloads and volume > SPILL_BYTES and self._is_local():
+            self._spill(label, emit, reduces, payloads, volume)
+        elif payloads:
             from .transforms import ExchangeArrays
 
             listing = self._listing(label, payloads)
             self._run(ExchangeArrays(label, listing, emit, reduces))
             store.remove(listing)
+
+    def _is_local(self) -> bool:
+        from .transforms import is_local
+
+        return is_local(self.arguments)
+
+    def _spill(
+        self,
+        label: str,
+        emit: str,
+        reduces: Sequence[tuple[str, dict[str, Any]]],
+        payloads: Sequence[dict[str, Any]],
+        volume: int,
+    ) -> None:
+        chunks = spill.chunks_of(volume)
+        name = re.sub(r"[^A-Za-z0-9.-]+", "-", label)
+        folders = [
+            store.join(self.folder, "exchanges", store.temporary_name(f"{name}-{n}")) for n in range(len(reduces))
+        ]
+
+        def path(step: int, n: int) -> str | None:
+            # a temporary name, so that it is swept if this process dies
+            return store.join(folders[step], store.temporary_name(f"{n:07d}")) if step < len(reduces) else None
+
+        tasks = [
+            {"target": emit, "payload": one, "path": path(0, n), "chunks": chunks} for n, one in enumerate(payloads)
+        ]
+        self.each(label, f"{spill.__name__}:emit", tasks)
+        for step, (target, payload) in enumerate(reduces):
+            common: dict[str, Any] = {"folder": folders[step], "target": target, "payload": payload, "chunks": chunks}
+            tasks = [{**common, "chunk": n, "path": path(step + 1, n)} for n in range(chunks)]
+            self.each(label, f"{spill.__name__}:reduce", tasks)
+            for file in store.names(folders[step]):
+                store.remove(store.join(folders[step], file))
 
     def _listing(self, label: str, payloads: Sequence[dict[str, Any]]) -> str:
         lines = "".join(json.dumps(payload, sort_keys=True) + "\n" for payload in payloads)

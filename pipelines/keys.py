@@ -101,7 +101,11 @@ def split(array: NDArray[Any], buckets: NDArray[np.integer[Any]]) -> Iterable[tu
     """A packed array cut by bucket numbers, as (bucket, bytes) pairs in ascending order of bucket."""
     if not len(buckets):
         return
-    order = np.argsort(buckets, kind="stable")
+    low = buckets.min()
+    if buckets.max() - low < 1 << 16:  # numpy sorts two-byte integers by radix, four times as fast
+        order = np.argsort((buckets - low).astype(np.uint16), kind="stable")
+    else:
+        order = np.argsort(buckets, kind="stable")
     array, buckets = array[order], buckets[order]
     starts = np.flatnonzero(np.r_[True, buckets[1:] != buckets[:-1]])
     stops = np.r_[starts[1:], len(buckets)]

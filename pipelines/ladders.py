@@ -17,7 +17,7 @@ from .pool import PIPELINES, numbered
 from .schedule import ONE, integer_weights, prefix_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from fractions import Fraction
 
     from numpy.typing import NDArray
@@ -70,7 +70,7 @@ class Ladder:
 
 
 def stratum_weights(
-    weights: dict[str, float] | None, text_bytes: dict[str, int]
+    weights: dict[str, float] | None, text_bytes: Mapping[str, int | Fraction]
 ) -> tuple[dict[str, Fraction | float], list[str]]:
     """Weights of strata from what the study says of sources and strata.
 
@@ -116,6 +116,7 @@ class Wanted:
         budgets: Requested tokens by rung, ascending.
         weights: As the study has them.
         repeat: Passes over a stratum at most.
+        rehydrate: How often the text of a stratum counts, by the last part of its name.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Wanted:
     budgets: dict[str, int]
     weights: dict[str, float] | None = None
     repeat: int = 1
+    rehydrate: dict[str, float] | None = None
 
 
 @dataclass
@@ -196,7 +198,8 @@ def _done(ladder: Ladder) -> Ladder:
 def _draft(pool: Pool, wanted: Wanted, length: int) -> _Draft:
     _, text_bytes = _histogram(store.join(wanted.choices, "histograms"), "text_bytes")
     kept = {stratum: int(row.sum()) for stratum, row in text_bytes.items()}
-    shares, empty = stratum_weights(wanted.weights, kept)
+    counted = {stratum: size * _factor(wanted, stratum) for stratum, size in kept.items()}
+    shares, empty = stratum_weights(wanted.weights, counted)
     if empty or not shares:
         of = ", ".join(sorted(empty)) or "any source"
         raise store.UserError(f"{wanted.name}: no document of {of} is kept. Loosen its rules or change its weights.")
@@ -225,6 +228,14 @@ def _draft(pool: Pool, wanted: Wanted, length: int) -> _Draft:
     )
     goal = {stratum: BYTES_PER_TOKEN * need for stratum, need in needed.items()}
     return _Draft(wanted, ladder, {stratum: text_bytes[stratum] for stratum in strata}, needed, goal)
+
+
+def _factor(wanted: Wanted, stratum: str) -> Fraction:
+    """How often a stratum's text counts: by its class of clusters, the last part of its name."""
+    from fractions import Fraction
+
+    factors = wanted.rehydrate or {}
+    return Fraction(str(factors.get(stratum.rpartition("/")[2], 1)))
 
 
 def _check_size(wanted: Wanted, weights: dict[str, int], kept: dict[str, int], tokens: int) -> None:

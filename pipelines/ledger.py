@@ -66,6 +66,7 @@ def write_ledger(payload: dict[str, Any], **_: Any) -> None:
             "written": {"ledger": data.size},
             "source": part.source,
             "rows": part.rows,
+            "first_rungs": np.bincount(rung, minlength=len(payload["rungs"]))[: len(payload["rungs"])].tolist(),
             "counts": counted.to_pylist(),
         },
     )

@@ -32,12 +32,26 @@ class Made:
     Attributes:
         ladder: Its ladder.
         shards: Each one's keys `SHARD`.
-        ledgers: Each one's `path`, `sha256`, `source`, `rows`, `counts`.
+        ledgers: Each one's `path`, `sha256`, `source`, `rows`, `counts`, `first_rungs`.
     """
 
     ladder: Ladder
     shards: list[dict[str, Any]]
     ledgers: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """What is known of near duplicates.
+
+    Attributes:
+        counts: Over the pool, by source and label; None where no documents were compared.
+        in_rungs: Documents of each rung that come after a near duplicate of theirs, by recipe; none of a recipe where
+            no documents were compared.
+    """
+
+    counts: dict[str, Any] | None
+    in_rungs: dict[str, list[int]]
 
 
 def fingerprint(plan: Plan, summaries: dict[str, dict[str, Any]], tokenizer: dict[str, Any]) -> str:
@@ -46,7 +60,7 @@ def fingerprint(plan: Plan, summaries: dict[str, dict[str, Any]], tokenizer: dic
     return store.fingerprint(
         {
             "format": FORMAT,
-            "settings": asdict(study.settings),
+            "settings": {**asdict(study.settings), "dedup": plan.dedup},
             "sources": [
                 [source.name, source.source.identity(), [summaries[name]["digest"] for name, _ in source.slices]]
                 for source in plan.sources
@@ -65,6 +79,7 @@ def assemble(  # noqa: PLR0917 everything that a manifest tells
     held_out: Ladder | None,
     held_out_shards: list[dict[str, Any]],
     made: dict[str, Made],
+    duplicates: Duplicates,
 ) -> dict[str, Any]:
     """The manifest as plain values."""
     settings = plan.study.settings
@@ -82,10 +97,11 @@ def assemble(  # noqa: PLR0917 everything that a manifest tells
             "end_of_document": tokenizer.end_of_document,
             "dtype": tokenizer.dtype.name,
         },
-        "dedup": asdict(settings.dedup),
+        "dedup": plan.dedup,
+        "duplicates": duplicates.counts,
         "counts": _counts(plan, summaries),
         "held_out": None,
-        "recipes": {name: _recipe(one, length) for name, one in made.items()},
+        "recipes": {name: _recipe(one, length, duplicates.in_rungs.get(name)) for name, one in made.items()},
     }
     if held_out is not None and settings.held_out is not None:
         sequences = sum(held_out.rungs.values())
@@ -153,9 +169,10 @@ def _listed(shards: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: shard[key] for key in SHARD} for shard in shards]
 
 
-def _recipe(made: Made, length: int) -> dict[str, Any]:
+def _recipe(made: Made, length: int, duplicates: list[int] | None) -> dict[str, Any]:
     ladder = made.ladder
-    rungs = []
+    rungs: list[dict[str, Any]] = []
+    documents = 0
     for n, (name, sequences) in enumerate(ladder.rungs.items()):
         strata = {}
         for stratum, count, available in zip(ladder.strata, ladder.counts[n], ladder.available, strict=True):
@@ -167,6 +184,7 @@ def _recipe(made: Made, length: int) -> dict[str, Any]:
                 break
             shards.append(shard)
             held += shard["sequences"]
+        documents += sum(ledger["first_rungs"][n] for ledger in made.ledgers)
         unique = sum(stratum["unique_tokens"] for stratum in strata.values())
         rungs.append(
             {
@@ -175,6 +193,8 @@ def _recipe(made: Made, length: int) -> dict[str, Any]:
                 "sequences": sequences,
                 "unique_tokens": unique,
                 "repeated_tokens": sequences * length - unique,
+                "documents": documents,
+                "duplicates": None if duplicates is None else duplicates[n],
                 "strata": strata,
                 "shards": _listed(shards),
             }

@@ -94,6 +94,9 @@ CLUSTERS = pa.schema(
         pa.field("leads", pa.bool_()),
         pa.field("similarity", pa.float32()),  # estimated Jaccard similarity to the leader
         pa.field("size", pa.uint32()),
+        pa.field("contained", pa.bool_()),  # whether it stands in the leader, rather than being like it
+        pa.field("earlier", pa.bool_()),  # whether the leader is a document of an earlier study
+        pa.field("leader_source", pa.uint16()),  # by its place in the study; beyond the last for an earlier study
     ]
 )
 """Rows of a part that have near duplicates among the candidates; any other document is alone in its cluster."""

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ..filters.minhash import MinHash
+from ..filters.sketch import Sketch
 from ..tokenizers.loading import load_bytes
 from ..tokenizers.sections import SentencePieceSection
 from . import store
+from .earlier import Earlier, open_earlier
 from .ladder import held_out_seed
 from .parts import Store, missing
 from .study import short
@@ -25,8 +27,11 @@ if TYPE_CHECKING:
     from .formats import Slice, Source
     from .study import Rule, Study
 
-FORMAT = 1
+FORMAT = 2
 """Version of everything that the stages after scoring write; raised when their output changes."""
+
+SKETCH_SIZE = 128
+"""Hashes of a document's sketch, where containment is asked for."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ class Plan:
         scores: Type and parameters of each score by fingerprint, signatures included.
         score_of: Fingerprint of each score by its name in the study.
         signature: Fingerprint of the signatures; empty where nothing of the study asks for near duplicates.
+        sketch: Fingerprint of the sketches; empty where containment is not asked for.
+        against: Earlier studies whose documents count as kept.
         tokenizer_model: The tokenizer's file, empty where there is none (yet).
     """
 
@@ -71,6 +78,8 @@ class Plan:
     scores: dict[str, dict[str, Any]]
     score_of: dict[str, str]
     signature: str
+    sketch: str
+    against: tuple[Earlier, ...]
     tokenizer_model: bytes
 
     def rules(self, rules: Sequence[Rule]) -> list[dict[str, Any]]:
@@ -94,12 +103,32 @@ class Plan:
         """Places of the columns that make a stratum."""
         return [self._where(name, "LABEL") for name in self.study.settings.strata]
 
+    def labels(self) -> dict[str, list[str]]:
+        """Places of the label columns by which duplicates are counted: those of strata, and of classifiers."""
+        names = [name for name in self.study.settings.strata if name not in {"source", "cluster.class"}]
+        names += [name for name, score in self.study.scores.items() if score.type == "fasttext" and score.LABEL]
+        found = {name: self._where(name, "LABEL") for name in names}
+        return {name: where for name, where in found.items() if where is not None}
+
     def _where(self, address: str, role: str) -> list[str] | None:
         if address in COLUMNS:
             return [address]
         name, _, column = address.partition(".")
         column = column or getattr(self.study.scores[name], role)
         return [self.score_of[name], column] if column else None
+
+    @property
+    def dedup(self) -> dict[str, Any]:
+        """Parameters of clustering, with what they come to; earlier studies by their root hashes."""
+        bands, rows = self.study.settings.dedup.banding
+        return {
+            **dataclasses.asdict(self.study.settings.dedup),
+            "bands": bands,
+            "rows": rows,
+            "against": [one.identity for one in self.against],
+            "signatures": self.signature,
+            "sketches": self.sketch,
+        }
 
     @property
     def draw_seed(self) -> int:
@@ -126,7 +155,7 @@ class Plan:
                 for source in self.sources
             },
             "scores": {name: self.scores[fingerprint] for name, fingerprint in self.score_of.items()},
-            "dedup": dataclasses.asdict(settings.dedup),
+            "dedup": self.dedup,
             "tokenizer": dataclasses.asdict(self.study.tokenizer),
             "held_out": short(settings.held_out.tokens) if settings.held_out else None,
             "recipes": {
@@ -183,12 +212,20 @@ def make_plan(study: Study, out: str, store_root: str | None = None) -> Plan:
     for name, family in study.scores.items():
         if hasattr(family, "model"):
             _try(name, family, mistakes)
+    dedup = study.settings.dedup
+    bands, rows = dedup.banding
+    families: list[Family] = list(study.scores.values())
+    signature = sketch = ""
+    if study.compares:
+        families.append(MinHash(unit=dedup.unit, ngram=dedup.ngram, bands=bands, rows=rows))
+        signature = _fingerprint(families[-1])
+        if dedup.containment is not None:
+            families.append(Sketch(unit=dedup.unit, ngram=dedup.ngram, size=SKETCH_SIZE))
+            sketch = _fingerprint(families[-1])
+    against = _open_earlier(study, {"signatures": signature, "sketches": sketch}, Store(place), mistakes)
     if mistakes:
         raise store.UserError("This study cannot be built:\n" + "\n".join(f"  {line}" for line in mistakes))
-    dedup = study.settings.dedup
-    signature = MinHash(ngram=dedup.ngram, bands=dedup.bands, rows=dedup.rows)
     score_of = {name: _fingerprint(family) for name, family in study.scores.items()}
-    families: list[Family] = [*study.scores.values(), *([signature] if study.compares else [])]
     return Plan(
         study=study,
         out=out,
@@ -196,9 +233,22 @@ def make_plan(study: Study, out: str, store_root: str | None = None) -> Plan:
         sources=tuple(sources),
         scores={_fingerprint(family): _spec(family) for family in families},
         score_of=score_of,
-        signature=_fingerprint(signature) if study.compares else "",
+        signature=signature,
+        sketch=sketch,
+        against=against,
         tokenizer_model=model,
     )
+
+
+def _open_earlier(study: Study, families: dict[str, str], place: Store, mistakes: list[str]) -> tuple[Earlier, ...]:
+    found = []
+    for n, path in enumerate(study.settings.dedup.against):
+        try:
+            needed = {what: fingerprint for what, fingerprint in families.items() if fingerprint}
+            found.append(open_earlier(store.absolute(path, study.folder), needed, place))
+        except (store.UserError, OSError) as error:
+            mistakes.append(f"dedup.against[{n}]: {error}")
+    return tuple(found)
 
 
 def _try(name: str, family: Family, mistakes: list[str]) -> None:

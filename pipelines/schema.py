@@ -22,6 +22,7 @@ DOCUMENTS = pa.schema(
         pa.field("kind", pa.string()),  # page, plain, vendored, generated, minified
         pa.field("file_type", pa.string()),  # programming language
         pa.field("licence", pa.string()),  # path of the nearest licence file
+        pa.field("licence_id", pa.string()),  # SPDX expression of what that file says
         pa.field("date", pa.string()),  # ISO 8601, as the record gives it
         pa.field("outcome", pa.string()),  # null for a document, else DROPPED or REJECTED
         pa.field("reason", pa.string()),
@@ -42,6 +43,11 @@ OUTCOMES = (KEPT, DROPPED, DUPLICATE, OVER_BUDGET, HELD_OUT, REJECTED)
 
 CANDIDATE, NO_DOCUMENT, DUPLICATED, EXCLUDED = 0, -1, -2, -3
 """Codes of a choice; n > 0 is the n-th rule that dropped the document."""
+
+CLASSES = ("1", "2", "3", "4-5", "6-10", "11-100", "101-1000", "1001+")
+"""Classes of clusters by the number of their documents."""
+
+CLASS_STARTS = (1, 2, 3, 4, 6, 11, 101, 1001)
 
 BUCKET_BITS = 12
 """Priorities are counted by their top bits: 4,096 buckets a stratum, so a cut is 0.02 % of the pool at the finest."""

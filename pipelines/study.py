@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from ..filters.minhash import optimal_bands
+
 if TYPE_CHECKING:
     from ..filters.family import Family
     from .formats import Source
@@ -105,6 +107,8 @@ class Recipe:
         keep: Rules, in order.
         repeat: At most so many passes over a stratum that runs short.
         dedup: Whether near duplicates of a survivor are left out.
+        rehydrate: How often documents of a class of `cluster.class` count in the shares of strata, which must hold that
+            column: text of which many copies were found may be worth more passes (Penedo et al. 2024, FineWeb 2).
     """
 
     base: str | None = None
@@ -112,6 +116,7 @@ class Recipe:
     keep: tuple[Rule, ...] = ()
     repeat: Annotated[int | None, Field(ge=1)] = None
     dedup: bool | None = None
+    rehydrate: dict[str, Annotated[float, Field(ge=0)]] | None = None
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -127,23 +132,64 @@ class HeldOut:
     keep: tuple[Rule, ...] = ()
 
 
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
 @dataclass(frozen=True, config=_CONFIG)
 class Dedup:
-    """Near duplicates: MinHash bands give candidates, estimated Jaccard similarity decides.
+    """Near duplicates: MinHash bands give candidates, Jaccard similarity decides.
 
     Attributes:
-        ngram: Words in a shingle.
-        bands: Bands of the signature; two documents that agree on a whole band are compared.
-        rows: Values in a band.
-        threshold: Least estimated Jaccard similarity to the cluster's leader.
-        on_wipe_out: The build stops if a source loses more than this share of its documents to duplicates.
+        unit: What shingles are made of: words, characters, the tokens of source code, or auto: the tokens of code where
+            a document has a `file_type`, words elsewhere.
+        ngram: Units in a shingle; by default as the unit has it.
+        bands: Bands of the signature, by default 14; two documents that agree on a whole band are compared.
+        rows: Values in a band, by default 8.
+        permutations: In place of bands and rows: values that a signature may have; bands are chosen for the threshold
+            as datasketch chooses them.
+        threshold: Least Jaccard similarity to the cluster's leader.
+        proof: `estimate` compares signatures, with a standard error of at most 0.05 for 112 values; `exact` compares
+            the shingles themselves, and reads the text of candidates again.
+        containment: Least share of a document's shingles that a longer document has, for it to join that one's cluster;
+            without it, containment is not looked at.
+        on_wipe_out: The build stops if a source loses more than this share of its documents to duplicates; one share,
+            or one for each source.
+        against: Folders of earlier builds: what they train on or hold out counts as kept before anything else.
     """
 
-    ngram: Annotated[int, Field(ge=1, le=32)] = 5
-    bands: Annotated[int, Field(ge=1, le=256)] = 14
-    rows: Annotated[int, Field(ge=1, le=64)] = 8
-    threshold: Annotated[float, Field(gt=0, le=1)] = 0.7
-    on_wipe_out: Annotated[float, Field(gt=0, le=1)] = 0.9
+    unit: Literal["auto", "words", "characters", "code"] = "auto"
+    ngram: Annotated[int, Field(ge=1, le=64)] | None = None
+    bands: Annotated[int, Field(ge=1, le=256)] | None = None
+    rows: Annotated[int, Field(ge=1, le=64)] | None = None
+    permutations: Annotated[int, Field(ge=2, le=16_384)] | None = None
+    threshold: Share = 0.7
+    proof: Literal["estimate", "exact"] = "estimate"
+    containment: Share | None = None
+    on_wipe_out: Share | dict[str, Share] = 0.9
+    against: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check what bands are made of.
+
+        Raises:
+            ValueError: Bands are given twice, or none serve the threshold.
+        """
+        if self.permutations is not None and (self.bands is not None or self.rows is not None):
+            raise ValueError("permutations chooses bands and rows: give either it or them")
+        self.banding  # noqa: B018 a threshold that no bands serve is a mistake of the study
+
+    @property
+    def banding(self) -> tuple[int, int]:
+        """Bands of the signature, and values in each."""
+        if self.permutations is not None:
+            return optimal_bands(self.threshold, self.permutations)
+        return 14 if self.bands is None else self.bands, 8 if self.rows is None else self.rows
+
+    def most_lost(self, source: str) -> float:
+        """The share of its documents that a source may lose to duplicates."""
+        if isinstance(self.on_wipe_out, dict):
+            return self.on_wipe_out.get(source, 0.9)
+        return self.on_wipe_out
 
 
 @dataclass(frozen=True, config=_CONFIG)
@@ -196,13 +242,18 @@ class Study:
             keep=base.keep + recipe.keep,
             repeat=base.repeat if recipe.repeat is None else recipe.repeat,
             dedup=base.dedup if recipe.dedup is None else recipe.dedup,
+            rehydrate=base.rehydrate if recipe.rehydrate is None else recipe.rehydrate,
         )
 
     @property
     def compares(self) -> bool:
-        """Whether near duplicates matter: to a recipe, or because some documents are held out."""
-        return self.settings.held_out is not None or any(
-            self.recipe(name).dedup is not False for name in self.settings.recipes
+        """Whether near duplicates matter: to a recipe, to rules or strata, or because some documents are held out."""
+        recipes = [self.recipe(name) for name in self.settings.recipes]
+        spoken = [*self.settings.strata, *(rule.score for recipe in recipes for rule in recipe.keep)]
+        return (
+            self.settings.held_out is not None
+            or any(recipe.dedup is not False for recipe in recipes)
+            or any(address.startswith("cluster.") for address in spoken)
         )
 
     @property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from .schema import CLASSES
 from .study import NAME, NAME_IS, Settings, short
 
 if TYPE_CHECKING:
@@ -15,8 +16,19 @@ if TYPE_CHECKING:
 
     from ..filters.family import Family
 
-COLUMNS = {"source": "label", "kind": "label", "file_type": "label", "licence": "label", "bytes": "value"}
+COLUMNS = {
+    "source": "label",
+    "kind": "label",
+    "file_type": "label",
+    "licence": "label",
+    "bytes": "value",
+    "cluster.size": "value",
+    "cluster.class": "label",
+}
 """Columns that every document has and rules may speak about, and whether they hold a label or a value."""
+
+RESERVED = frozenset(name.partition(".")[0] for name in COLUMNS) | {"tokens"}
+"""What no score may be called."""
 
 _TESTS = {"label": "is, in", "value": "min, max, top"}
 
@@ -161,5 +173,13 @@ def check_settings(settings: Settings, mistakes: list[str]) -> None:
     if settings.held_out is not None and settings.held_out.tokens < settings.sequence_length:
         tokens = short(settings.held_out.tokens)
         mistakes.append(f"held_out.tokens: {tokens} is less than one sequence of {settings.sequence_length}")
+    for name, recipe in settings.recipes.items():
+        mistakes.extend(
+            f"recipes.{name}.rehydrate.{key}: no class of clusters{did_you_mean(key, CLASSES)}"
+            for key in recipe.rehydrate or ()
+            if key not in CLASSES
+        )
+        if recipe.rehydrate is not None and settings.strata[-1] != "cluster.class":
+            mistakes.append(f"recipes.{name}.rehydrate: counts strata. Let strata end with 'cluster.class'")
     if "held_out" in settings.recipes:
         mistakes.append("recipes.held_out: 'held_out' is the name of the held-out set. Choose another name")

@@ -14,7 +14,7 @@ from ..tokenizers import sections
 from . import store
 from .formats import FORMATS, Source
 from .study import NAME_IS, Dedup, HeldOut, Recipe, Rule, Settings, Study
-from .study_checks import COLUMNS, check_names, check_references, check_settings, did_you_mean
+from .study_checks import RESERVED, check_names, check_references, check_settings, did_you_mean
 
 if TYPE_CHECKING:
     from ..filters.family import Family
@@ -175,7 +175,7 @@ def _score(name: str, table: dict[str, Any], folder: str, mistakes: list[str]) -
         hint = did_you_mean(str(kind), FAMILIES) if kind else f". Known: {', '.join(FAMILIES)}"
         mistakes.append(f"{where}.type: {'missing' if kind is None else f'no score is of type {kind!r}'}{hint}")
         return None
-    if name in COLUMNS or name == "tokens":
+    if name in RESERVED:
         mistakes.append(f"{where}: '{name}' is a column that every document has. Choose another name")
     rest = {key: value for key, value in table.items() if key != "type"}
     if isinstance(rest.get("model"), str):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import io
 import json
 import logging
@@ -28,6 +27,7 @@ from apache_beam.runners.worker import sdk_worker  # noqa: E402 the same
 logging.getLogger().setLevel(_level)
 
 from . import isolate, store  # noqa: E402 after Beam
+from .targets import resolve  # noqa: E402 the same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -77,15 +77,19 @@ def options(arguments: Sequence[str]) -> PipelineOptions:
     return parsed
 
 
+def is_local(arguments: Sequence[str]) -> bool:
+    """Whether the runner groups in the memory of this one machine.
+
+    >>> is_local([]), is_local(["--runner=DataflowRunner"])
+    (True, False)
+    """
+    parsed = PipelineOptions(list(arguments)).view_as(StandardOptions)
+    return any(str(parsed.runner).endswith(name) for name in map(str, LOCAL))
+
+
 def processors() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def resolve(target: str) -> Any:
-    """The function that `module:function` names."""
-    module, _, function = target.partition(":")
-    return getattr(importlib.import_module(module), function)
 
 
 @contextlib.contextmanager

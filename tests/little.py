@@ -132,13 +132,13 @@ class Eager:
         self._rng = random.Random(str(arguments))
 
     def each(self, label, target, payloads, *, isolated=False):
-        from tokenladder.pipelines.transforms import resolve
+        from tokenladder.pipelines.targets import resolve
 
         for payload in self._shuffled(payloads):
             resolve(target)(json.loads(json.dumps(payload)))
 
-    def exchange(self, label, emit, reduces, payloads):
-        from tokenladder.pipelines.transforms import resolve
+    def exchange(self, label, emit, reduces, payloads, volume=0):
+        from tokenladder.pipelines.targets import resolve
 
         pairs = [pair for payload in payloads for pair in resolve(emit)(json.loads(json.dumps(payload)))]
         for target, payload in reduces:

@@ -777,56 +777,6 @@ def gibberish_tail(text: str) -> float:
     return max(0.0, sum(found[-16:]) / 16 - sum(head) / len(head))
 
 
-# --- filters: lists of words and domains --------------------------------------------------------------------------
-
-
-def list_words(text: str) -> list[str]:
-    """The words of a text without case and diacritics, for comparison with a list."""
-    from tokenladder.filters import words as tables
-
-    fold = tables.folded()
-
-    def letter(character):
-        to = int(fold[ord(character)])
-        return "" if to == tables.DROPPED else character if to == tables.SEPARATES else chr(to)
-
-    return ["".join(letter(each) for each in word) for word in words_and_numbers(text)]
-
-
-def words_and_numbers(text: str) -> list[str]:
-    """Tokens that are words."""
-    return [token for token in tokens(text) if is_wordly(token[0])]
-
-
-def listed_words(text: str, entries) -> tuple[int, int, int]:
-    """Entries found, words in them, and all words: of those that end first, the longest, and none twice."""
-    phrases = {tuple(list_words(entry)) for entry in entries}
-    found = listed = free = 0
-    have = list_words(text)
-    for stop in range(1, len(have) + 1):
-        for start in range(free, stop):
-            if tuple(have[start:stop]) in phrases:
-                found, listed, free = found + 1, listed + stop - start, stop
-                break
-    return found, listed, len(have)
-
-
-def listed_address(name: str, domains, path_words) -> tuple[bool, int]:
-    """Whether the host of an address is, or ends in, a listed domain; and how many listed words follow the host."""
-    import re
-
-    parts = re.fullmatch(r".*?://([^/?#]*)(.*)", name, re.DOTALL)
-    if parts is None:
-        return False, 0
-    host = parts[1].rpartition("@")[2].partition(":")[0].removesuffix(".")
-    lower = "".join(each.lower() if each.isascii() else each for each in host)
-    ends = [".".join(lower.split(".")[at:]) for at in range(lower.count(".") + 1)]
-    following = re.findall(r"[0-9A-Za-z\u0080-\U0010ffff]+", parts[2])
-    return bool({*ends} & {*domains}), sum(
-        "".join(each.lower() if each.isascii() else each for each in word) in path_words for word in following
-    )
-
-
 # --- filters: shingles, elements, sketches ------------------------------------------------------------------------
 
 
@@ -929,3 +879,53 @@ def set_containment(one: set[int], two: set[int], most: int | None) -> float:
     bound = max(two) if most and len(two) >= most else 2**32
     one = {value for value in one if value <= bound}
     return share(len(one & two), len(one))
+
+
+# --- filters: lists of words and domains --------------------------------------------------------------------------
+
+
+def list_words(text: str) -> list[str]:
+    """The words of a text without case and diacritics, for comparison with a list."""
+    from tokenladder.filters import words as tables
+
+    fold = tables.folded()
+
+    def letter(character):
+        to = int(fold[ord(character)])
+        return "" if to == tables.DROPPED else character if to == tables.SEPARATES else chr(to)
+
+    return ["".join(letter(each) for each in word) for word in words_and_numbers(text)]
+
+
+def words_and_numbers(text: str) -> list[str]:
+    """Tokens that are words."""
+    return [token for token in tokens(text) if is_wordly(token[0])]
+
+
+def listed_words(text: str, entries) -> tuple[int, int, int]:
+    """Entries found, words in them, and all words: of those that end first, the longest, and none twice."""
+    phrases = {tuple(list_words(entry)) for entry in entries}
+    found = listed = free = 0
+    have = list_words(text)
+    for stop in range(1, len(have) + 1):
+        for start in range(free, stop):
+            if tuple(have[start:stop]) in phrases:
+                found, listed, free = found + 1, listed + stop - start, stop
+                break
+    return found, listed, len(have)
+
+
+def listed_address(name: str, domains, path_words) -> tuple[bool, int]:
+    """Whether the host of an address is, or ends in, a listed domain; and how many listed words follow the host."""
+    import re
+
+    parts = re.fullmatch(r".*?://([^/?#]*)(.*)", name, re.DOTALL)
+    if parts is None:
+        return False, 0
+    host = parts[1].rpartition("@")[2].partition(":")[0].removesuffix(".")
+    lower = "".join(each.lower() if each.isascii() else each for each in host)
+    ends = [".".join(lower.split(".")[at:]) for at in range(lower.count(".") + 1)]
+    following = re.findall(r"[0-9A-Za-z\u0080-\U0010ffff]+", parts[2])
+    return bool({*ends} & {*domains}), sum(
+        "".join(each.lower() if each.isascii() else each for each in word) in path_words for word in following
+    )

@@ -10,6 +10,7 @@ from .record import Record, valid_name
 from .source import VCS_FOLDERS
 
 if TYPE_CHECKING:
+    from .licence_ids import LicenceIds
     from .slices import Input
     from .source import Source
 
@@ -32,15 +33,16 @@ def in_vcs(name: str) -> bool:
     return not VCS_FOLDERS.isdisjoint(name.split("/")[:-1])
 
 
-def member_record(file: Input, name: str, size: int, licences: LicenceFiles) -> Record:
+def member_record(file: Input, name: str, size: int, licences: LicenceFiles, ids: LicenceIds) -> Record:
     """The record of a member, still without its content."""
     name = valid_name(name).removeprefix("./")
-    return Record(name, f"{file.name}!{name}", size, licence=licences.nearest(name))
+    licence = licences.nearest(name)
+    return Record(name, f"{file.name}!{name}", size, licence=licence, licence_id=ids.of(licence))
 
 
 def content(data: bytes, record: Record, source: Source) -> Record:
     """A member's bytes by the source's inner rule."""
     if source.inner == "html":
-        record.kind, record.licence = "page", None
+        record.kind, record.licence, record.licence_id = "page", None, None
         return page(data, record)
     return code(data, record)

@@ -7,6 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from .file_types import file_type
+from .notebooks import NOTEBOOK, notebook_text
+from .record import CorruptError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,9 +55,7 @@ _GENERATED_HEAD = 1024
 _MINIFIED_NAME = re.compile(r"[.-]min\.(?:js|mjs|css|html?|svg)$", re.IGNORECASE)
 _MEAN_LINE = 300
 _SHORTEST_MINIFIED = 1024
-_PROSE = frozenset(
-    {"Markdown", "Text", "reStructuredText", "TeX", "CSV", "JSON", "Jupyter Notebook", "SVG", "XML", None}
-)
+_PROSE = frozenset({"Markdown", "Text", "reStructuredText", "TeX", "CSV", "JSON", NOTEBOOK, "SVG", "XML", None})
 """Long lines are common in these by nature, and say nothing about a minifier."""
 
 _LICENCE = re.compile(
@@ -92,6 +92,11 @@ def code(data: bytes, record: Record) -> Record:
         return record.reject("not UTF-8")
     path = record.name
     record.file_type = file_type(path, record.text[:256])
+    if record.file_type == NOTEBOOK:
+        try:
+            record.text = notebook_text(record.text)
+        except CorruptError as error:
+            return record.reject(str(error))
     record.kind = kind(path, record.text, record.file_type)
     return record
 
@@ -128,6 +133,15 @@ def kind(path: str, text: str, language: str | None = None) -> str:
     return "minified" if long_lines and language not in _PROSE else "plain"
 
 
+def is_licence(name: str) -> bool:
+    """Whether a file's name is that of a licence.
+
+    >>> is_licence("LICENSE-MIT"), is_licence("src/COPYING.txt"), is_licence("license.py")
+    (True, True, False)
+    """
+    return _LICENCE.fullmatch(name.rpartition("/")[2]) is not None
+
+
 class LicenceFiles:
     """The licence files of a tree, to find the nearest one upward from a file.
 
@@ -141,7 +155,7 @@ class LicenceFiles:
         self._by_folder: dict[str, str] = {}
         for name in sorted(names, reverse=True):
             folder, _, base = name.rpartition("/")
-            if _LICENCE.fullmatch(base):
+            if is_licence(base):
                 self._by_folder[folder] = name
 
     def nearest(self, name: str) -> str | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BATCH_ROWS = 8192
 BATCH_BYTES = 16 * 2**20
 
-_COPIED = ("name", "record", "bytes", "kind", "file_type", "licence", "date", "outcome", "reason")
+_COPIED = ("name", "record", "bytes", "kind", "file_type", "licence", "licence_id", "date", "outcome", "reason")
 
 
 def documents(

@@ -33,6 +33,7 @@ class Record:
         kind: page, plain, vendored, generated or minified; None where the format does not say.
         file_type: Programming language.
         licence: Relative path of the nearest licence file.
+        licence_id: SPDX expression of what that file says.
         date: As the record gives it.
         outcome: None for a document, else `schema.DROPPED` or `schema.REJECTED`.
         reason: Why there is no document.
@@ -47,6 +48,7 @@ class Record:
     kind: str | None = None
     file_type: str | None = None
     licence: str | None = None
+    licence_id: str | None = None
     date: str | None = None
     outcome: str | None = None
     reason: str | None = None

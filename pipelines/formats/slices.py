@@ -48,13 +48,13 @@ class Slice:
         files: In the order they are read.
         start: First byte (jsonl) or row group (parquet) of a piece of one file, 0 for whole files.
         stop: One past the last, -1 for "to the end".
-        licences: Relative names of the licence files that may hold for `files`, sorted (tree only).
+        licences: The licence files that may hold for `files`, sorted by name (tree only).
     """
 
     files: tuple[Input, ...]
     start: int = 0
     stop: int = -1
-    licences: tuple[str, ...] = ()
+    licences: tuple[Input, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -76,7 +76,7 @@ class Slice:
         True
         """
         files, start, stop, licences = json.loads(text)
-        return cls(tuple(Input(*file) for file in files), start, stop, tuple(licences))
+        return cls(tuple(Input(*file) for file in files), start, stop, tuple(Input(*file) for file in licences))
 
 
 def inputs(files: Sequence[File], root: str) -> list[Input]:

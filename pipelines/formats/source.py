@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..store import File
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same input would give other rows."""
 
 RAW_FACTOR = 8
@@ -102,6 +102,8 @@ class Source:
             used |= {"text": self.text, "id": self.id, "date": self.date}
         if self.format in ("tar", "zip"):
             used["inner"] = self.inner
+        if self.format == "tree" or (self.format in ("tar", "zip") and self.inner == "tree"):
+            used["licenseclassifier"] = importlib.metadata.version("licenseclassifier")
         if self.format in ("warc", "html") or (self.format in ("tar", "zip") and self.inner == "html"):
             used["extract"] = self.extract
             used["resiliparse"] = importlib.metadata.version("resiliparse")  # finds the character encoding, too
@@ -160,9 +162,11 @@ class Source:
         if self.format == "tree":
             from .code_files import LicenceFiles
 
-            licences = LicenceFiles(file.name for file in listed)
+            named = {file.name: file for file in listed}
+            licences = LicenceFiles(named)
             return [
-                Slice(tuple(group), licences=licences.among(file.name for file in group)) for group in gather(listed)
+                Slice(tuple(group), licences=tuple(named[name] for name in licences.among(file.name for file in group)))
+                for group in gather(listed)
             ]
         out: list[Slice] = []
         small: list[Input] = []

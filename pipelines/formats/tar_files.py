@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import tarfile
 from typing import IO, TYPE_CHECKING, cast
 
 from ..schema import REJECTED
 from .archive import content, in_vcs, member_record, unsafe
-from .code_files import LicenceFiles
+from .code_files import LicenceFiles, is_licence
+from .licence_ids import LARGEST, LicenceIds, identified
 from .record import CorruptError, Record
 from .streams import CHUNK, Inflated, Raw, inflated
 
@@ -29,21 +31,34 @@ def records(slice_: Slice, source: Source) -> Iterator[Record]:
     for file in slice_.files:
         try:
             with Raw(file) as raw:
-                licences = LicenceFiles([])
-                if source.inner == "tree":  # a licence may come after the files that it holds for
-                    names = _Members(raw, source)
-                    licences = LicenceFiles(member.name.removeprefix("./") for member in names)
-                    raw.seek(0)
+                found = _licences(raw, source) if source.inner == "tree" else {}
+                licences, ids = LicenceFiles(found), LicenceIds(found.__getitem__)
                 members = _Members(raw, source)
                 for member in members:
                     if not member.isdir() and not in_vcs(member.name):
-                        yield _record(member, members, file, source, licences)
+                        yield _record(member, members, file, source, licences, ids)
                 if members.error is not None:
                     where = f"{file.name}:{members.end}"
                     left = max(0, file.size - members.stream.taken)
                     yield Record(where, where, left, outcome=REJECTED, reason=members.error)
         except CorruptError as error:
             yield Record(file.name, file.name, file.size, outcome=REJECTED, reason=str(error))
+
+
+def _licences(raw: Raw, source: Source) -> dict[str, str | None]:
+    """The licence files of an archive, and what they say; the archive is read once for them."""
+    found: dict[str, str | None] = {}
+    members = _Members(raw, source)
+    for member in members:
+        name = member.name.removeprefix("./")
+        if not is_licence(name):
+            continue
+        found[name] = None
+        if member.isfile() and member.size <= LARGEST and unsafe(name) is None:
+            with contextlib.suppress(CorruptError):
+                found[name] = identified(members.read(member))
+    raw.seek(0)
+    return found
 
 
 class _Members:
@@ -134,8 +149,10 @@ class _Watched:
         """Raw is closed by its own owner."""
 
 
-def _record(member: tarfile.TarInfo, members: _Members, file: Input, source: Source, licences: LicenceFiles) -> Record:  # noqa: PLR0911 a rule each
-    record = member_record(file, member.name, member.size, licences)
+def _record(  # noqa: PLR0911, PLR0917 a rule each
+    member: tarfile.TarInfo, members: _Members, file: Input, source: Source, licences: LicenceFiles, ids: LicenceIds
+) -> Record:
+    record = member_record(file, member.name, member.size, licences, ids)
     reason = unsafe(member.name)
     if reason is not None:
         return record.drop(reason)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .code_files import LicenceFiles, code
+from .licence_ids import LARGEST, LicenceIds, identified
 from .record import CorruptError, Record
 from .streams import Raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .slices import Slice
+    from .slices import Input, Slice
     from .source import Source
 
 
@@ -21,9 +22,11 @@ def records(slice_: Slice, source: Source) -> Iterator[Record]:
     Raises:
         ReadError: A file cannot be read now.
     """
-    licences = LicenceFiles(slice_.licences)
+    named = {file.name: file for file in slice_.licences}
+    licences, ids = LicenceFiles(named), LicenceIds(lambda name: _licence(named[name]))
     for file in slice_.files:
-        record = Record(file.name, file.name, file.size, licence=licences.nearest(file.name))
+        licence = licences.nearest(file.name)
+        record = Record(file.name, file.name, file.size, licence=licence, licence_id=ids.of(licence))
         if file.link:
             yield record.drop("link")
             continue
@@ -35,3 +38,10 @@ def records(slice_: Slice, source: Source) -> Iterator[Record]:
                 yield code(raw.read(), record)
         except CorruptError as error:
             yield record.reject(str(error))
+
+
+def _licence(file: Input) -> str | None:
+    if file.link or file.size > LARGEST:
+        raise CorruptError("not a licence file")
+    with Raw(file, may_be_empty=True) as raw:
+        return identified(raw.read())

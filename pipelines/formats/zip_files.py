@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..schema import REJECTED
 from .archive import content, in_vcs, member_record, unsafe
 from .code_files import LicenceFiles
+from .licence_ids import LARGEST, LicenceIds, identified
 from .record import CorruptError, Record
 from .streams import BOMB_BYTES, BOMB_RATIO, Raw
 
@@ -46,12 +47,14 @@ def _members(raw: Raw, file: Input, source: Source) -> Iterator[Record]:
         raise CorruptError("corrupt zip") from error
     with archive:
         members = archive.infolist()
-        licences = LicenceFiles(member.filename for member in members if source.inner == "tree")
+        named = {member.filename: member for member in members if source.inner == "tree"}
+        licences = LicenceFiles(named)
+        ids = LicenceIds(lambda name: _licence(archive, named[name], raw, file, source))
         given = 0
         for member in members:
             if member.is_dir() or in_vcs(member.filename):
                 continue
-            record = member_record(file, member.filename, member.file_size, licences)
+            record = member_record(file, member.filename, member.file_size, licences, ids)
             refused = _refused(member, record, source)
             if refused is not None:
                 yield refused
@@ -81,6 +84,12 @@ def _refused(member: zipfile.ZipInfo, record: Record, source: Source) -> Record 
     if member.file_size > source.raw_limit:
         return record.reject(f"document over {source.max_document} bytes")
     return None
+
+
+def _licence(archive: zipfile.ZipFile, member: zipfile.ZipInfo, raw: Raw, file: Input, source: Source) -> str | None:
+    if member.file_size > LARGEST or _refused(member, Record(member.filename, file.name, member.file_size), source):
+        raise CorruptError("not a licence file")
+    return identified(_read(archive, member, raw, LARGEST))
 
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, raw: Raw, limit: int) -> bytes:

@@ -33,6 +33,8 @@ def rung(name, shards):
         "name": name,
         "requested_tokens": sequences * LENGTH + 1,
         "repeated_tokens": 0,
+        "documents": 40,
+        "duplicates": 10,
         "strata": {"web": amount},
         "shards": shards,
         **amount,
@@ -69,7 +71,19 @@ def manifest():
             "end_of_document": 256,
             "dtype": "uint16",
         },
-        "dedup": {"ngram": 5, "bands": 14, "rows": 8, "threshold": 0.7, "on_wipe_out": 0.9},
+        "dedup": {"unit": "words", "ngram": 5, "bands": 14, "rows": 8, "threshold": 0.7, "proof": "estimate"},
+        "duplicates": {
+            "sources": {
+                "web": {
+                    "documents": 1000,
+                    "bytes": 1_500_000,
+                    "duplicates": 250,
+                    "duplicate_bytes": 150_000,
+                    "leaders": {"web": 240, "code": 10},
+                }
+            },
+            "labels": {},
+        },
         "counts": {"web": {"records": 1234, "bytes": 2_000_000, "documents": 1000, "text_bytes": 1_500_000}},
         "held_out": {
             "requested_tokens": 15,

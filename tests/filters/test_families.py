@@ -26,8 +26,8 @@ PARAMETERS = {
     "minhash": {"ngram": 3},
     "personal": {},
     "secrets": {},
-    "sketch": {"ngram": 2, "size": 4},
     "words_list": {"files": (str(Path(__file__).parent / "listed_words.txt"),)},
+    "sketch": {"ngram": 2, "size": 4},
 }
 TEXTS = [
     "It was the best of times, and it was the worst of times; don't stop...",

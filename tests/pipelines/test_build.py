@@ -7,15 +7,11 @@ import subprocess
 import sys
 
 import little
-import numpy as np
-import pyarrow as pa
 import pytest
-from small_store import Store, write_part
 
-from tokenladder.pipelines import duplicates, intake, store
+from tokenladder.pipelines import intake, store
 from tokenladder.pipelines.build import _Lock
-from tokenladder.pipelines.pool import BuildError, Pool
-from tokenladder.pipelines.progress import Reporter
+from tokenladder.pipelines.pool import BuildError
 from tokenladder.pipelines.schema import DROPPED, REJECTED
 
 
@@ -118,19 +114,3 @@ def test_unreadable_records():
     )
     with pytest.raises(BuildError, match=r"hold no document. Records were dropped as: empty \(4\), minified \(1\)\."):
         intake.check_rejected({"a": summary(5, 0, (DROPPED, "minified", 1), (DROPPED, "empty", 4))}, 0.1)
-
-
-def test_a_source_that_duplicates_wipe_out(tmp_path):
-    place = Store(str(tmp_path))
-    texts = [f"text {n}" for n in range(10)]
-    parts = [write_part(place, f"{source}/0", texts, source=source) for source in ("web", "code")]
-    pool = Pool(place, parts, "", ["web", "code"], None, Reporter(quiet=True))
-    rows = {"row": np.arange(10, dtype=np.uint32), "leads": np.arange(10) == 0}
-    store.write_table(place.path("clusters", "members", "0000001.parquet"), pa.table(rows))
-    duplicates.check_wipe_out(pool, place.path("clusters"), 0.9)
-    with pytest.raises(BuildError) as error:
-        duplicates.check_wipe_out(pool, place.path("clusters"), 0.89)
-    assert str(error.value) == (
-        "sources.code: 9 of 10 documents (90.0%) are duplicates, more than dedup.on_wipe_out = 0.89. "
-        "Look at the source, or raise that share."
-    )

@@ -134,6 +134,7 @@ def test_the_survivor_is_chosen_among_those_that_the_rules_keep(tmp_path, dedup)
     clusters = [identity("b")] * 3 + [identity("d")] * 2
     leads, like, sizes = [False, True, False, True, False], [1.0] * 5, [3, 3, 3, 2, 2]
     rows = {"row": range(5), "cluster": clusters, "leads": leads, "similarity": like, "size": sizes}
+    rows |= {"contained": [False] * 5, "earlier": [False] * 5, "leader_source": [0] * 5}
     table = pa.table({name: pa.array(list(value), CLUSTERS.field(name).type) for name, value in rows.items()})
     store.write_table(place.path("clusters", "members", "0000000.parquet"), table)
     rules = [rule(value=["score", "value"], min=0.5)]

@@ -1,95 +1,50 @@
-"""Clustering against breadth-first search, plain loops and the promise that equal texts are together."""
+"""Clustering of hand-made parts: equal texts are together, earlier studies lead, containers take what they contain."""
 
 from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from small_store import Store, exchange, identity, payload, write_part, write_signatures
+from small_store import Store, exchange, identity, payload, write_part, write_score, write_signatures
 
 from tokenladder.filters import minhash
-from tokenladder.pipelines import cluster, keys, store
+from tokenladder.pipelines import cluster, connect, grouping, keys, store
 from tokenladder.pipelines.parts import read_clusters
-
-import naive
 
 BANDS, ROWS = 4, 2
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 30)), min_size=1, max_size=60),
-    st.randoms(use_true_random=False),
-)
-def test_edges_between_documents_that_share_a_hash(tmp_path_factory, pairs, random):
-    folder = tmp_path_factory.mktemp("edges")
-    packed = [np.array([(hash_, key)], cluster.PAIR).tobytes() for hash_, key in pairs]
-    random.shuffle(packed)
-    assert list(cluster.link_candidates(3, packed, {"folder": str(folder)})) == []
-    table = store.read_table(f"{folder}/edges/00003.parquet")
-    assert list(zip(*(table.column(name).to_pylist() for name in "ab"), strict=True)) == naive.candidate_edges(pairs)
+def common(folder, **more):
+    """What every task of a clustering is told."""
+    return {
+        "family": "family",
+        "sketch": "",
+        "sketch_size": 0,
+        "bands": BANDS,
+        "rows": ROWS,
+        "ranges": 3,
+        "folder": folder,
+        "parts": 9,
+        "ledgers": [],
+        "shingles": None,
+        "threshold": 0.8,
+        "containment": None,
+        **more,
+    }
 
 
-@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=60))
-def test_components_equal_breadth_first_search(edges):
-    members, labels = cluster.components(np.array(edges, np.uint64).reshape(-1, 2))
-    assert dict(zip(members.tolist(), labels.tolist(), strict=True)) == naive.components(edges)
-
-
-def test_a_long_chain_is_one_component():
-    path = np.stack([np.arange(50_000), np.arange(1, 50_001)], axis=1).astype(np.uint64)
-    for edges in (path, path[::-1], path[:, ::-1]):
-        assert set(cluster.components(edges)[1].tolist()) == {0}
-
-
-@st.composite
-def candidates(draw):
-    """Documents sorted by component and id, with signatures of few different values, so that many agree."""
-    count = draw(st.integers(0, 25))
-    rows = sorted((draw(st.integers(0, 2)), draw(st.integers(0, 8))) for _ in range(count))
-    texts = {}
-    signatures = []
-    for row in rows:
-        if row[1] not in texts:  # equal ids are equal texts
-            places = st.lists(st.integers(0, 2), min_size=BANDS * ROWS, max_size=BANDS * ROWS)
-            wordless = [minhash.EMPTY] * (BANDS * ROWS)
-            texts[row[1]] = draw(st.just(wordless) | places if row[1] == 0 else places)
-        signatures.append(texts[row[1]])
-    return rows, signatures
-
-
-@settings(max_examples=300)
-@given(candidates(), st.sampled_from([0.3, 0.5, 0.7, 0.75, 1.0]), st.sampled_from([1, 2, 64]))
-def test_leaders_equal_plain_loops(given_candidates, threshold, cap):
-    rows, signatures = given_candidates
-    component = np.array([row[0] for row in rows], np.uint64)
-    ids = np.zeros(len(rows), keys.ID)
-    ids["low"] = [row[1] for row in rows]
-    matrix = np.array(signatures, np.uint32).reshape(-1, BANDS * ROWS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cluster, "LEADERS_PER_BAND", cap)
-        leaders, similarity = cluster.leader_clusters(component, ids, matrix, BANDS, ROWS, threshold)
-    needed = -(-int(threshold * 100) * BANDS * ROWS // 100)
-    numbers = [row[1] for row in rows]
-    expected, equal = naive.leader_clusters(
-        component.tolist(), numbers, signatures, BANDS, ROWS, needed=needed, cap=cap, empty=minhash.EMPTY
-    )
-    assert leaders.tolist() == expected
-    assert similarity.tolist() == pytest.approx([n / (BANDS * ROWS) for n in equal])
-
-
-def test_many_leaders_in_one_component():
-    """A table of band hashes that fills to half: every document is a leader of its own, until copies come."""
-    rng = np.random.default_rng(5)
-    matrix = rng.integers(0, 2**32, (2000, BANDS * ROWS), np.uint32)
-    ids = np.zeros(4000, keys.ID)
-    ids["low"] = np.arange(4000)
-    leaders, similarity = cluster.leader_clusters(
-        np.zeros(4000, np.uint64), ids, np.concatenate([matrix, matrix]), BANDS, ROWS, 0.9
-    )
-    assert leaders.tolist() == [*range(2000), *range(2000)]
-    assert set(similarity.tolist()) == {1.0}
+def run(folder, tasks, told):
+    """All steps, group by group."""
+    exchange([pair for task in tasks for pair in cluster.emit_bands(task)], cluster.link_candidates, told)
+    edges = [connect.read_edges(f"{folder}/edges/{name}") for name in sorted(store.names(f"{folder}/edges"))]
+    members, labels = grouping.components(np.concatenate(edges))
+    for n in np.unique(keys.ordinals(members)):
+        mine = keys.ordinals(members) == n
+        packed = np.empty(mine.sum(), connect.LABEL)
+        packed["row"], packed["component"] = keys.rows(members[mine]), labels[mine]
+        list(connect.write_labels(int(n), [packed.tobytes()], {"folder": f"{folder}/components"}))
+    inside = [task for task in tasks if store.exists(f"{folder}/components/{task['ordinal']:07d}.parquet")]
+    led = exchange([pair for task in inside for pair in cluster.emit_members(task)], cluster.lead, told)
+    exchange(led, cluster.write_clusters, told)
 
 
 def test_from_parts_to_clusters(tmp_path):
@@ -106,14 +61,8 @@ def test_from_parts_to_clusters(tmp_path):
     for part, matrix, missing in zip(parts, matrices, ({2, 3}, {2}), strict=True):
         write_signatures(place, "family", part, np.array(matrix), missing)
     folder = str(tmp_path / "clusters")
-    common = {"family": "family", "bands": BANDS, "rows": ROWS, "ranges": 3, "folder": folder, "threshold": 0.8}
-    tasks = [payload(place, part, n, **common) for n, part in enumerate(parts)]
-    exchange([pair for task in tasks for pair in cluster.emit_bands(task)], cluster.link_candidates, common)
-    edges = [store.read_table(f"{folder}/edges/{name}") for name in sorted(store.names(f"{folder}/edges"))]
-    pairs = np.concatenate([np.stack([table["a"].to_numpy(), table["b"].to_numpy()], axis=1) for table in edges])
-    assert cluster.write_components(folder, pairs) == [0, 1]
-    led = exchange([pair for task in tasks for pair in cluster.emit_members(task)], cluster.lead, common)
-    exchange(led, cluster.write_clusters, common)
+    told = common(folder)
+    run(folder, [payload(place, part, n, **told) for n, part in enumerate(parts)], told)
     found = {}
     for n in range(2):
         for row in read_clusters(folder, n).to_pylist():
@@ -129,3 +78,60 @@ def test_from_parts_to_clusters(tmp_path):
     assert sorted(value[1:] for value in found.values()) == [(False, 2), (False, 3), (False, 3), (True, 2), (True, 3)]
     assert read_clusters(folder, 7) == read_clusters(folder, 8)  # a part without candidates
     assert pa.types.is_uint32(read_clusters(folder, 7).schema.field("row").type)
+
+
+def ranked(count):
+    """So many texts in the order of their ids."""
+    return sorted((f"text {n}" for n in range(count)), key=identity)
+
+
+def test_what_an_earlier_study_kept_leads_whatever_its_id(tmp_path):
+    place = Store(str(tmp_path / "store"))
+    low, middle, high, other = ranked(4)
+    like = np.arange(8, dtype=np.uint32)
+    mine = write_part(place, "s/0", [low, middle, other])
+    theirs = write_part(place, "s/1", [high, other])
+    write_signatures(place, "family", mine, np.array([like, like, like + 100]))
+    write_signatures(place, "family", theirs, np.array([like, like + 100]))
+    ledger = str(tmp_path / "ledger.parquet")
+    store.write_table(ledger, pa.table({"outcome": ["held_out", "dropped"]}))
+    folder = str(tmp_path / "clusters")
+    told = common(folder, parts=1)
+    tasks = [payload(place, mine, 0, **told), {**payload(place, theirs, 1, **told), "ledgers": [ledger]}]
+    tasks[1]["source_ordinal"] = 5
+    run(folder, tasks, told)
+    found = read_clusters(folder, 0).to_pylist()
+    assert [(row["row"], row["cluster"], row["leads"], row["earlier"], row["size"]) for row in found] == [
+        (0, identity(high), False, True, 2),
+        (1, identity(high), False, True, 2),
+    ]
+    assert {row["leader_source"] for row in found} == {5}
+    assert not store.exists(f"{folder}/members/0000001.parquet")
+
+
+def test_a_cluster_joins_the_document_that_contains_all_of_it(tmp_path):
+    place = Store(str(tmp_path / "store"))
+    names = ["whole", "page", "page again", "part of the page"]
+    part = write_part(place, "s/0", names)
+    rng = np.random.default_rng(1)
+    matrix = rng.integers(0, 2**31, (4, 8), np.uint32)
+    matrix[2] = matrix[1]
+    write_signatures(place, "family", part, matrix)
+    every = np.sort(rng.choice(2**31, 120, replace=False)).astype("<u4")
+    sketches = [every[:64], every[:40], every[:40], every[20:40]]
+    columns = {"sketch": [one.tobytes() for one in sketches], "elements": np.array([64, 40, 40, 20], np.int32)}
+    write_score(place, "sketches", part, columns)
+    folder = str(tmp_path / "clusters")
+    told = common(folder, sketch="sketches", sketch_size=64, containment=0.9)
+    run(folder, [payload(place, part, 0, **told)], told)
+    found = {names[row["row"]]: row for row in read_clusters(folder, 0).to_pylist()}
+    assert {row["cluster"] for row in found.values()} == {identity("whole")}
+    assert {name: row["contained"] for name, row in found.items()} == {
+        "whole": False,
+        "page": True,
+        "page again": True,
+        "part of the page": True,
+    }
+    assert found["whole"]["leads"]
+    assert found["page"]["size"] == 4
+    assert found["page"]["similarity"] == 1.0

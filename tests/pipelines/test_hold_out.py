@@ -67,6 +67,7 @@ def test_members_of_a_held_out_cluster_and_documents_without_words(tmp_path):
     clusters, folder = place.path("clusters"), place.path("held_out")
     leader = identity("member")
     rows = {"row": [0, 1], "cluster": [leader] * 2, "leads": [False, True], "similarity": [0.8, 1.0], "size": [2, 2]}
+    rows |= {"contained": [False] * 2, "earlier": [False] * 2, "leader_source": [0] * 2}
     store.write_table(store.join(clusters, "members", "0000000.parquet"), pa.table(rows, CLUSTERS))
     drawn = pa.table({"row": pa.array([0, 5], pa.uint32())})
     store.write_table(store.join(folder, "places", "0000000.parquet"), drawn)
