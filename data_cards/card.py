@@ -210,13 +210,13 @@ def _duplicates(manifest: dict[str, Any]) -> str:
             _share(one["duplicate_bytes"], one["bytes"]),
             ", ".join(f"{_text(source)} {n:,}" for source, n in sorted(one["leaders"].items())) or "–",
         )
-        for name, one in found["sources"].items()
+        for name, one in sorted(found["sources"].items())
     ]
     heads = ("source", "documents", "duplicates", "of documents", "of bytes", "of documents in")
     text = "## Near duplicates\n\nIn the whole pool, before any rule:\n\n" + _table(heads, rows)
     repeats = [
         (_text(name), rung["name"], f"{rung['documents']:,}", _share(rung["duplicates"], rung["documents"]))
-        for name, recipe in manifest["recipes"].items()
+        for name, recipe in sorted(manifest["recipes"].items())
         for rung in recipe["rungs"]
         if rung["duplicates"]
     ]

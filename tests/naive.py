@@ -285,7 +285,7 @@ def components(edges) -> dict[int, int]:
     return found
 
 
-def leader_clusters(component, ids, signatures, bands, rows, *, needed, cap, empty, earlier=None, sets=None, least=0.0):
+def leader_clusters(component, ids, signatures, bands, rows, *, needed, cap, empty, earlier=None, sets=None, least=0.0):  # noqa: C901 slow and plain
     """Walk in order: join the first similar leader of the component that shares a band, else lead.
 
     (leader, similarity) of each. `needed` equal values make two similar; with `sets`, a Jaccard similarity of `least`
