@@ -14,7 +14,7 @@ import math
 import re
 from collections import Counter
 
-from .spans import Finder, Kind, compiled
+from .spans import Finder, Kind
 
 _DIGITS = b"0123456789"
 _UPPER = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -23,7 +23,12 @@ _LETTERS = _UPPER + _UPPER.lower()
 SHORTEST_VALUE = 16
 """Characters of the shortest value that is taken for a secret because of the name before it."""
 
-_KEY = Finder(_LETTERS + _DIGITS + b"_-./", shortest=20)
+_PREFIX = (
+    rb"AKIA|ASIA|gh[opusr]_|github_pat_|gl(?:pat|ptt|dt|rt|soat)-|xox[abeoprs]-|xapp-|hooks\.slack\.com|AIza|GOCSPX-"
+    rb"|[rs]k_live_|whsec_|sk-|hf_|npm_|pypi-|SG\.|eyJ"
+)
+"""What the keys and tokens below begin with."""
+_KEY = Finder(_LETTERS + _DIGITS + b"_-./", shortest=20, holds=_PREFIX)
 _VALUE = Finder(_LETTERS + _DIGITS + b"_-./+", shortest=SHORTEST_VALUE, counted=_DIGITS, least=2, led=b"=:>")
 _ADDRESS = Finder(_LETTERS + _DIGITS + b"_-./+=:;,&%$!*()~?#@", shortest=12, trigger=b"@")
 _PEM = Finder(_UPPER + _DIGITS + b" -", shortest=27, counted=b"-", least=10)
@@ -41,9 +46,9 @@ _PLACEHOLDER = re.compile(
 _WORDS = re.compile(
     rb"(?i)^(?:pass(?:word|wd)?|pwd?|secret|user|root|admin|token|guest|login|postgres|mysql|\$.*|%.*)$"
 )
-_NAMED = compiled(
+_NAMED = (
     rb"(?i)(?:api[_-]?key|secret|token|passwd|password|passphrase|private[_-]?key|access[_-]?key|auth[_-]?key|credential"
-    rb"|encryption[_-]?key|signing[_-]?key)[A-Za-z0-9_-]{0,16}[\"'`]?\]? {0,4}(?::=|=>|=|:) {0,4}[\"'`]?$"
+    rb"|encryption[_-]?key|signing[_-]?key)[A-Za-z0-9_-]{0,16}[\"'`]?\]? {0,4}(?::=|=>|=|:) {0,4}[\"'`]?"
 )
 """The name of a secret, and what assigns a value to it, before the value."""
 
@@ -94,9 +99,9 @@ def _password(found: bytes, _before: bytes, after: bytes) -> bool:
     return not re.match(rb"@(?:[a-z0-9.-]*\.)?(?:example\.(?:com|net|org)|example|test|invalid)\b", after)
 
 
-def _assigned(found: bytes, before: bytes, after: bytes) -> bool:
+def _assigned(found: bytes, _before: bytes, after: bytes) -> bool:
     is_call = after[:1] in {b"(", b"["}
-    return not is_call and _NAMED.search(before) is not None and is_random(found)
+    return not is_call and is_random(found)
 
 
 def _pem_end(after: bytes) -> int:
@@ -150,5 +155,5 @@ KINDS = (
     Kind("sendgrid", _KEY, rb"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}", _unlike_example),
     Kind("jwt", _KEY, rb"\beyJ[A-Za-z0-9_-]{8,900}\.[A-Za-z0-9_-]{8,900}\.[A-Za-z0-9_-]{16,900}", _jwt),
     Kind("url_password", _ADDRESS, rb"\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^/:@]{1,64}:([^/:@]{3,64})@", _password),
-    Kind("assignment", _VALUE, rb"[A-Za-z0-9_./+-]{%d,250}" % SHORTEST_VALUE, _assigned),
+    Kind("assignment", _VALUE, rb"[A-Za-z0-9_./+-]{%d,250}" % SHORTEST_VALUE, _assigned, _NAMED),
 )

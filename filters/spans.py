@@ -46,6 +46,8 @@ class Finder(NamedTuple):
         least: A run with fewer of them is passed over.
         led: If not empty: a run is passed over unless one of these bytes stands before it, with at most one quotation
             mark and four spaces between.
+        holds: If not empty: a pattern, for RE2, that every wanted run holds: one pass over all runs saves one for each
+            kind over those without it.
     """
 
     characters: bytes
@@ -54,6 +56,7 @@ class Finder(NamedTuple):
     counted: bytes = b""
     least: int = 0
     led: bytes = b""
+    holds: bytes = b""
 
 
 def anything(_found: bytes, _before: bytes, _after: bytes) -> bool:
@@ -71,6 +74,8 @@ class Kind:
         pattern: A regular expression over bytes in the syntax that RE2 and :mod:`re` share. If it has a group, the
             group is what is found.
         accepts: Given the bytes found, and up to AROUND bytes of the document before and after: is it one?
+        lead: If not empty: a pattern that must match, without line feeds, at the end of the AROUND bytes before. Looked
+            for in all of them at once, before ``accepts`` is asked.
         reach: How many bytes behind the match ``end`` wants to see.
         end: Given these, how many of them belong to the find too; negative if it is none after all.
     """
@@ -79,6 +84,7 @@ class Kind:
     finder: Finder
     pattern: bytes
     accepts: Callable[[bytes, bytes, bytes], bool] = anything
+    lead: bytes = b""
     reach: int = 0
     end: Callable[[bytes], int] | None = None
 
@@ -204,12 +210,26 @@ class _Pieces(NamedTuple):
 
 def _pieces(text: Text, finder: Finder) -> _Pieces:
     found = runs(text, finder)
+    pieces = _copied(text, found)
+    if finder.holds:
+        places = [match.start() for match in compiled(finder.holds).finditer(pieces.data)]
+        kept = np.unique(np.searchsorted(pieces.places, np.array(places, np.int64), side="right") - 1)
+        pieces = _copied(text, _Runs(*(each[kept] for each in found)))
+    return pieces
+
+
+def _copied(text: Text, found: _Runs) -> _Pieces:
     lefts = np.maximum(found.starts - 1, text.offsets[found.rows])
-    rights = np.minimum(found.stops + 1, text.offsets[found.rows + 1])
+    places, data = _lines(text, lefts, np.minimum(found.stops + 1, text.offsets[found.rows + 1]))
+    return _Pieces(found, lefts, places, data)
+
+
+def _lines(text: Text, lefts: NDArray[np.int64], rights: NDArray[np.int64]) -> tuple[NDArray[np.int64], bytes]:
+    """Stretches of text one after the other, a line feed behind each; and where each begins, and the end."""
     places = np.concatenate(([0], np.cumsum(rights - lefts + 1)))
     out = np.empty(int(places[-1]), np.uint8)
     _gather(text.data, lefts, rights, places, out)
-    return _Pieces(found, lefts, places, out.tobytes())
+    return places, out.tobytes()
 
 
 @cache
@@ -259,6 +279,9 @@ def _matches(text: Text, kind: Kind, pieces: _Pieces) -> list[tuple[int, int, in
     starts = begun - pieces.places[piece] + pieces.lefts[piece]
     stops = starts + (ended - begun)
     rows = pieces.found.rows[piece]
+    if kind.lead:
+        led = _are_led(text, np.maximum(starts - AROUND, text.offsets[rows]), starts, kind.lead)
+        rows, starts, stops = rows[led], starts[led], stops[led]
     accepted = []
     for row, start, stop in zip(rows.tolist(), starts.tolist(), stops.tolist(), strict=True):
         first, last = int(text.offsets[row]), int(text.offsets[row + 1])
@@ -270,6 +293,12 @@ def _matches(text: Text, kind: Kind, pieces: _Pieces) -> list[tuple[int, int, in
         if more >= 0:
             accepted.append((row, start, stop + more))
     return accepted
+
+
+def _are_led(text: Text, lefts: NDArray[np.int64], rights: NDArray[np.int64], lead: bytes) -> NDArray[np.bool_]:
+    places, data = _lines(text, lefts, rights)
+    ends = [match.end() for match in compiled(lead + rb"\n").finditer(data)]
+    return np.isin(places[1:], np.array(ends, np.int64))
 
 
 def counts(spans: Spans, rows: int, names: int) -> NDArray[np.int32]:

@@ -665,7 +665,9 @@ def finds(text: str, kinds) -> list[tuple[int, int, str]]:
     for order, kind in enumerate(kinds):
         for match in re.finditer(kind.pattern, raw):
             start, stop = match.span(match.re.groups)
-            if not kind.accepts(raw[start:stop], raw[max(0, start - 48) : start], raw[stop : stop + 48]):
+            before = raw[max(0, start - 48) : start]
+            after = raw[stop : stop + 48]
+            if not re.search(kind.lead + rb"\Z", before) or not kind.accepts(raw[start:stop], before, after):
                 continue
             more = 0 if kind.end is None else kind.end(raw[stop : stop + kind.reach])
             if more >= 0:
