@@ -91,7 +91,10 @@ def find_units(column: pa.StringArray, unit: str = "line", min_characters: int =
 
 
 def count_documents(
-    hashes: NDArray[np.uint64], rows: NDArray[np.integer[Any]], owners: NDArray[np.uint64]
+    hashes: NDArray[np.uint64],
+    rows: NDArray[np.integer[Any]],
+    owners: NDArray[np.uint64],
+    counted: NDArray[np.bool_],
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.uint64]]:
     """For each distinct hash: how many documents have it, and the least of their owners.
 
@@ -99,18 +102,20 @@ def count_documents(
         hashes: uint64[u]; 0 is passed over.
         rows: int[u], ascending: the document of each.
         owners: uint64[n]: a number for each document.
+        counted: bool[n]: whether a document is counted; the hashes of others are found all the same.
 
     Returns:
-        Hashes in the order in which they first stand (uint64[h]), documents (uint32[h]), least owners (uint64[h]).
+        Hashes in the order in which they first stand (uint64[h]); documents that are counted (uint32[h]); and the least
+        of their owners (uint64[h]), 2^64 - 1 where there is none.
 
     >>> one = np.array([7, 7, 9, 7], np.uint64), np.array([0, 0, 0, 1]), np.array([5, 3], np.uint64)
-    >>> [values.tolist() for values in count_documents(*one)]
+    >>> [values.tolist() for values in count_documents(*one, np.array([True, True]))]
     [[7, 9], [2, 1], [3, 5]]
     """
     found = np.empty(len(hashes), np.uint64)
     documents = np.zeros(len(hashes), np.uint32)
-    least = np.empty(len(hashes), np.uint64)
-    count = _count(np.ascontiguousarray(hashes), rows, owners, _table(len(hashes)), found, documents, least)
+    least = np.full(len(hashes), 2**64 - 1, np.uint64)
+    count = _count(np.ascontiguousarray(hashes), rows, owners, counted, _table(len(hashes)), found, documents, least)
     return found[:count], documents[:count], least[:count]
 
 
@@ -336,10 +341,10 @@ def _find(  # noqa: PLR0917 a kernel takes columns
 
 @kernel
 def _count(  # noqa: PLR0917 a kernel takes columns
-    hashes: Any, rows: Any, owners: Any, table: Any, found: Any, documents: Any, least: Any
+    hashes: Any, rows: Any, owners: Any, counted: Any, table: Any, found: Any, documents: Any, least: Any
 ) -> int:
     mask = np.uint64(len(table) - 1)
-    last = np.empty(len(hashes), np.int64)
+    last = np.full(len(hashes), -1, np.int64)
     used = 0
     for n in range(len(hashes)):
         if hashes[n] == 0:
@@ -352,13 +357,11 @@ def _count(  # noqa: PLR0917 a kernel takes columns
             at = used
             table[slot] = used
             found[used] = hashes[n]
-            least[used] = owners[rows[n]]
             used += 1
-        elif last[at] == rows[n]:
-            continue
-        documents[at] += 1
-        least[at] = min(least[at], owners[rows[n]])
-        last[at] = rows[n]
+        if counted[rows[n]] and last[at] != rows[n]:
+            documents[at] += 1
+            least[at] = min(least[at], owners[rows[n]])
+            last[at] = rows[n]
     return used
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 from ..data_cards.card import render_card
-from . import duplicates, earlier, intake, ladders, manifest, mixture, shards, store
+from . import boilerplate, duplicates, earlier, intake, ladders, manifest, mixture, shards, store
 from .engine import Engine
 from .parts import read_all
 from .pool import PIPELINES, Pool
@@ -105,6 +105,7 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
     counts = mixture.count_duplicates(plan, pool, clusters) if plan.signature else None
     if counts is not None and any(plan.study.recipe(name).dedup is not False for name in settings.recipes):
         mixture.check_wipe_out(plan, pool, clusters, counts)
+    plan, pool, repeated_lines = boilerplate.find_repeated_lines(plan, pool, clusters)
     tokenizer, model, pool = open_tokenizer(plan, pool)
     held, excluded = hold_out(plan, pool, settings.held_out, clusters) if settings.held_out else (None, None)
     recipes = {name: plan.study.recipe(name) for name in settings.recipes}
@@ -144,6 +145,7 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
         held_shards,
         made,
         manifest.Duplicates(counts, in_rungs),
+        repeated_lines,
     )
     _publish(plan, value, model)
     return value

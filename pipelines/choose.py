@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 from ..filters.hashing import fmix64, mix64
 from . import keys, segments, store
 from .parts import Part, Store, read_clusters
-from .schema import BUCKET_BITS, CANDIDATE, CLASS_STARTS, CLASSES, DUPLICATED, EXCLUDED, NO_DOCUMENT
+from .repeated_lines import Cutter
+from .schema import BUCKET_BITS, CANDIDATE, CLASS_STARTS, CLASSES, DUPLICATED, EMPTIED, EXCLUDED, NO_DOCUMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -98,6 +99,13 @@ class _View:
         return keys.ties(self.place, self.part, self.source_ordinal)
 
     @property
+    def text_bytes(self) -> pa.Array:
+        """Bytes of each text that are left of it."""
+        size = self.column(["text_bytes"])
+        cut = self.recipe.get("cut")
+        return pc.subtract(size, self.column([cut, "cut_bytes"]).fill_null(0)) if cut else size
+
+    @property
     def keys(self) -> NDArray[np.uint64]:
         return keys.keys(self.ordinal, np.arange(self.part.rows))
 
@@ -111,6 +119,8 @@ class _View:
         codes = np.zeros(self.part.rows, np.int16)
         for n in range(rules - 1, -1, -1):
             codes[~self._passes(n)] = n + 1
+        if self.recipe.get("cut"):
+            codes[Cutter(self.place, self.part, self.recipe["cut"]).emptied(self.part.rows)] = EMPTIED
         excluded = self.excluded()
         if excluded is not None:
             codes[excluded.column("row").to_numpy()] = EXCLUDED
@@ -301,9 +311,9 @@ def choose_part(payload: dict[str, Any], **_: Any) -> None:
     )
     store.write_table(store.join(payload["folder"], "choices", f"{view.ordinal:07d}.parquet"), table)
     buckets = table.column("priority").to_numpy() >> np.uint64(64 - BUCKET_BITS)
-    counted = pa.table(
-        {"stratum": stratum, "bucket": buckets.astype(np.uint16), "text_bytes": view.column(["text_bytes"])}
-    ).filter(pa.array(codes == CANDIDATE))
+    counted = pa.table({"stratum": stratum, "bucket": buckets.astype(np.uint16), "text_bytes": view.text_bytes}).filter(
+        pa.array(codes == CANDIDATE)
+    )
     groups = counted.group_by(["stratum", "bucket"], use_threads=False)
     histogram = groups.aggregate([("text_bytes", "count"), ("text_bytes", "sum")])
     histogram = histogram.rename_columns(["stratum", "bucket", "documents", "text_bytes"])

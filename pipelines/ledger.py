@@ -11,7 +11,19 @@ import pyarrow.compute as pc
 
 from . import keys, store
 from .parts import Part, Store
-from .schema import CANDIDATE, DROPPED, DUPLICATE, DUPLICATED, EXCLUDED, HELD_OUT, KEPT, LEDGER, OVER_BUDGET
+from .schema import (
+    CANDIDATE,
+    DROPPED,
+    DUPLICATE,
+    DUPLICATED,
+    EMPTIED,
+    EMPTIED_REASON,
+    EXCLUDED,
+    HELD_OUT,
+    KEPT,
+    LEDGER,
+    OVER_BUDGET,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,15 +115,16 @@ def _outcomes(  # noqa: PLR0917 each is a column
     held: NDArray[np.int64],
 ) -> tuple[pa.Array, pa.Array]:
     bins = np.full(len(codes), 4, np.int64)
-    bins[codes > 0] = 1
+    bins[(codes > 0) | (codes == EMPTIED)] = 1
     bins[codes == DUPLICATED] = 2
     bins[codes == EXCLUDED] = 3
     bins[(codes == CANDIDATE) & (rung < len(payload["rungs"]))] = 0
     outcome = pa.array([KEPT, DROPPED, DUPLICATE, HELD_OUT, OVER_BUDGET]).take(pa.array(bins))
     outcome = pc.coalesce(documents.column("outcome").combine_chunks(), outcome)
-    texts = [None, *payload["rules"], "held out", "near duplicate of a held-out document"]
+    texts = [None, *payload["rules"], EMPTIED_REASON, "held out", "near duplicate of a held-out document"]
     why = np.maximum(codes, 0).astype(np.int64)
     why[codes == EXCLUDED] = len(texts) - 1
+    why[codes == EMPTIED] = len(texts) - 3
     why[held] = len(texts) - 2
     reason = pa.array(texts, pa.string()).take(pa.array(why))
     label = choice.column("label").combine_chunks()

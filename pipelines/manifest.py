@@ -80,6 +80,7 @@ def assemble(  # noqa: PLR0917 everything that a manifest tells
     held_out_shards: list[dict[str, Any]],
     made: dict[str, Made],
     duplicates: Duplicates,
+    repeated_lines: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """The manifest as plain values."""
     settings = plan.study.settings
@@ -99,6 +100,7 @@ def assemble(  # noqa: PLR0917 everything that a manifest tells
         },
         "dedup": plan.dedup,
         "duplicates": duplicates.counts,
+        "repeated_lines": repeated_lines,
         "counts": _counts(plan, summaries),
         "held_out": None,
         "recipes": {name: _recipe(one, length, duplicates.in_rungs.get(name)) for name, one in made.items()},

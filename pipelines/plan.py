@@ -69,6 +69,7 @@ class Plan:
         sketch: Fingerprint of the sketches; empty where containment is not asked for.
         against: Earlier studies whose documents count as kept.
         tokenizer_model: The tokenizer's file, empty where there is none (yet).
+        repeated_lines: Fingerprint of the columns of repeated lines, empty until the pool is read.
     """
 
     study: Study
@@ -81,6 +82,7 @@ class Plan:
     sketch: str
     against: tuple[Earlier, ...]
     tokenizer_model: bytes
+    repeated_lines: str = ""
 
     def rules(self, rules: Sequence[Rule]) -> list[dict[str, Any]]:
         """Rules as plain values, with the places of their columns in the store."""
@@ -114,8 +116,9 @@ class Plan:
         if address in COLUMNS:
             return [address]
         name, _, column = address.partition(".")
-        column = column or getattr(self.study.scores[name], role)
-        return [self.score_of[name], column] if column else None
+        repeated = name == "repeated_lines"
+        column = column or getattr(self.study.settings.repeated_lines if repeated else self.study.scores[name], role)
+        return [self.repeated_lines if repeated else self.score_of[name], column] if column else None
 
     @property
     def dedup(self) -> dict[str, Any]:
@@ -156,6 +159,7 @@ class Plan:
             },
             "scores": {name: self.scores[fingerprint] for name, fingerprint in self.score_of.items()},
             "dedup": self.dedup,
+            "repeated_lines": dataclasses.asdict(settings.repeated_lines) if settings.repeated_lines else None,
             "tokenizer": dataclasses.asdict(self.study.tokenizer),
             "held_out": short(settings.held_out.tokens) if settings.held_out else None,
             "recipes": {

@@ -38,6 +38,8 @@ class Pool:
         report: Says what is done.
         tokenizer: `fingerprint`, `section` and `model` as workers need them; empty until it is known.
         dtype: Of token ids; empty until the tokenizer is known.
+        cut: Fingerprint of the repeated lines that are cut out of the text; empty where none are.
+        cut_bytes: What that takes of all text.
     """
 
     store: Store
@@ -48,6 +50,8 @@ class Pool:
     report: Reporter
     tokenizer: dict[str, Any] = field(default_factory=dict)
     dtype: str = ""
+    cut: str = ""
+    cut_bytes: int = 0
 
     @property
     def documents(self) -> int:

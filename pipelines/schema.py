@@ -41,8 +41,28 @@ REJECTED = "rejected"
 OUTCOMES = (KEPT, DROPPED, DUPLICATE, OVER_BUDGET, HELD_OUT, REJECTED)
 """The bins of the ledger: every record read is in exactly one."""
 
+REPEATED_LINES = pa.schema(
+    [
+        pa.field("lines", pa.int32()),
+        pa.field("repeated_lines", pa.int32()),
+        pa.field("repeated_bytes", pa.int64()),  # with what ends each line
+        pa.field("share", pa.float32()),  # repeated bytes out of all of the text
+        pa.field("cut_lines", pa.int32()),  # repeated lines that another document keeps
+        pa.field("cut_bytes", pa.int64()),
+        pa.field("emptied", pa.bool_()),  # whether no other line is left
+        pa.field("starts", pa.list_(pa.int32())),  # bytes of the spans to cut
+        pa.field("stops", pa.list_(pa.int32())),
+    ]
+)
+"""What of each document's text many documents repeat, row by row beside a part."""
+
 CANDIDATE, NO_DOCUMENT, DUPLICATED, EXCLUDED = 0, -1, -2, -3
 """Codes of a choice; n > 0 is the n-th rule that dropped the document."""
+
+EMPTIED = -4
+"""Code of a document of which the cut of repeated lines leaves nothing."""
+
+EMPTIED_REASON = "nothing but repeated lines"
 
 CLASSES = ("1", "2", "3", "4-5", "6-10", "11-100", "101-1000", "1001+")
 """Classes of clusters by the number of their documents."""

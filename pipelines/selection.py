@@ -103,6 +103,8 @@ def _prepare(plan: Plan, pool: Pool, wanted: Wanted, clusters: str, excluded: st
         "dedup": wanted.dedup,
         "draw": "cluster" if wanted.held_out else "document",
     }
+    if pool.cut:
+        recipe["cut"] = pool.cut
     by_tokens = any(rule["by"] == "tokens" for rule in recipe["rules"])
     tokens = pool.tokenizer["fingerprint"] if by_tokens else None
     depends = [FORMAT, pool.identity, recipe, tokens, tail(clusters), excluded and tail(excluded)]

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from ..filters.minhash import optimal_bands
+from .schema import REPEATED_LINES
 
 if TYPE_CHECKING:
     from ..filters.family import Family
@@ -193,6 +194,28 @@ class Dedup:
 
 
 @dataclass(frozen=True, config=_CONFIG)
+class RepeatedLines:
+    """Boilerplate: lines that many documents of the pool have. Rules may speak of it as of a score, `repeated_lines`.
+
+    Attributes:
+        min_documents: Documents in which a line stands at least, to be repeated; near duplicates count as one.
+        min_characters: Characters of a line without symbols at least; a shorter one is never repeated.
+        unit: Lines, or paragraphs: lines without a blank one between them.
+        remove: Whether repeated lines are cut out of the text that is encoded, for all recipes and the held-out set;
+            the document with the least id, and its near duplicates, keep theirs.
+    """
+
+    min_documents: Annotated[int, Field(ge=2)] = 8
+    min_characters: Annotated[int, Field(ge=1)] = 20
+    unit: Literal["line", "paragraph"] = "line"
+    remove: bool = False
+
+    LABEL: ClassVar[str | None] = None
+    VALUE: ClassVar[str | None] = "share"
+    columns: ClassVar[Any] = REPEATED_LINES
+
+
+@dataclass(frozen=True, config=_CONFIG)
 class Settings:
     """What a study says beside its sources, scores and tokenizer."""
 
@@ -204,6 +227,7 @@ class Settings:
     strata: Annotated[tuple[str, ...], Field(min_length=1)] = ("source",)
     held_out: HeldOut | None = None
     dedup: Dedup = dataclasses.field(default_factory=Dedup)
+    repeated_lines: RepeatedLines | None = None
     shard_tokens: Count = 16_000_000
     max_rejected: Annotated[float, Field(ge=0, le=1)] = 0.01
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from .schema import CLASSES
-from .study import NAME, NAME_IS, Settings, short
+from .study import NAME, NAME_IS, RepeatedLines, Settings, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,6 +59,8 @@ def check_names(tables: dict[str, Any], section: str, mistakes: list[str]) -> No
 
 def check_references(raw: dict[str, Any], scores: dict[str, Family | None], mistakes: list[str]) -> None:
     """Names that rules, recipes and weights use; on the raw tables, so that other mistakes hide none of these."""
+    if isinstance(raw.get("repeated_lines"), dict):
+        scores = {**scores, "repeated_lines": RepeatedLines()}  # type: ignore[dict-item] # it has what is looked at
     sources, recipes, held_out = (_table(raw, section) for section in ("sources", "recipes", "held_out"))
     check_names(recipes, "recipes", mistakes)
     _check_rules(held_out.get("keep"), "held_out.keep", scores, sources, mistakes)
@@ -135,7 +137,9 @@ def _check_score(address: str, role: str, where: str, scores: dict[str, Family |
             mistakes.append(f"{where}: '{address}' holds a {holds}. Test it with {_TESTS[holds]}")
         return
     if name not in scores:
-        mistakes.append(f"{where}: there is no score {name!r}{did_you_mean(name, [*scores, *COLUMNS])}")
+        near = did_you_mean(name, [*scores, *COLUMNS])
+        hint = ". Add the section [repeated_lines]" if name == "repeated_lines" else near
+        mistakes.append(f"{where}: there is no score {name!r}{hint}")
         return
     found = scores[name]
     if found is None:  # its own mistake is reported

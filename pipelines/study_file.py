@@ -13,7 +13,7 @@ from ..filters import FAMILIES, family
 from ..tokenizers import sections
 from . import store
 from .formats import FORMATS, Source
-from .study import NAME_IS, Dedup, HeldOut, Recipe, Rule, Settings, Study
+from .study import NAME_IS, Dedup, HeldOut, Recipe, RepeatedLines, Rule, Settings, Study
 from .study_checks import RESERVED, check_names, check_references, check_settings, did_you_mean
 
 if TYPE_CHECKING:
@@ -150,10 +150,13 @@ def _describe(problem: Any, kind: Any, where: str) -> str:
     return f"{key}: {message}{shown}"
 
 
+_SECTIONS = {"held_out": HeldOut, "dedup": Dedup, "repeated_lines": RepeatedLines}
+
+
 def _keys(kind: Any, location: list[Any]) -> list[str]:
     """Keys of the table in which a key stands."""
     if kind is Settings and len(location) > 1:
-        kind = Rule if "keep" in location else {"held_out": HeldOut, "dedup": Dedup}.get(location[0], Recipe)
+        kind = Rule if "keep" in location else _SECTIONS.get(location[0], Recipe)
     elif len(location) > 1:
         return []
     more = Settings.SECTIONS if kind is Settings else ()
@@ -177,6 +180,8 @@ def _score(name: str, table: dict[str, Any], folder: str, mistakes: list[str]) -
         return None
     if name in RESERVED:
         mistakes.append(f"{where}: '{name}' is a column that every document has. Choose another name")
+    if name == "repeated_lines":
+        mistakes.append(f"{where}: a rule that says '{name}' means the section [{name}]. Choose another name")
     rest = {key: value for key, value in table.items() if key != "type"}
     if isinstance(rest.get("model"), str):
         path = store.absolute(rest["model"], folder)

@@ -50,20 +50,21 @@ def test_units_and_hashes_equal_the_slow_twin(texts, unit, least, skipped):
     assert list(zip(*(column.tolist() for column in columns), strict=True)) == expected
 
 
-@given(st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=6), st.data())
-def test_documents_are_counted_once_for_each_hash(documents, data):
-    owners = data.draw(st.lists(st.integers(0, 9), min_size=len(documents), max_size=len(documents)))
-    hashes = np.array([one for document in documents for one in document], np.uint64)
-    rows = np.repeat(np.arange(len(documents)), [len(document) for document in documents])
-    found, counts, least = line_hashes.count_documents(hashes, rows, np.array(owners, np.uint64))
+@given(st.lists(st.tuples(st.lists(st.integers(0, 5), max_size=6), st.integers(0, 9), st.booleans()), max_size=6))
+def test_documents_are_counted_once_for_each_hash(documents):
+    hashes = np.array([one for held, _, _ in documents for one in held], np.uint64)
+    rows = np.repeat(np.arange(len(documents)), [len(held) for held, _, _ in documents])
+    owners = np.array([owner for _, owner, _ in documents], np.uint64)
+    counted = np.array([inside for _, _, inside in documents], bool)
+    found, counts, least = line_hashes.count_documents(hashes, rows, owners, counted)
     expected = {
-        one: [owner for owner, document in zip(owners, documents, strict=True) if one in document]
+        one: [owner for held, owner, inside in documents if one in held and inside]
         for one in dict.fromkeys(hashes.tolist())
         if one
     }
     assert found.tolist() == list(expected)
     assert counts.tolist() == [len(those) for those in expected.values()]
-    assert least.tolist() == [min(those) for those in expected.values()]
+    assert least.tolist() == [min(those, default=2**64 - 1) for those in expected.values()]
 
 
 @given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 9), max_size=20), st.sets(st.integers(1, 9)))
