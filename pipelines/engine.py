@@ -114,13 +114,12 @@ class Engine:
     ) -> None:
         chunks = spill.chunks_of(volume)
         name = re.sub(r"[^A-Za-z0-9.-]+", "-", label)
-        folders = [
+        folders = [  # of temporary names, so that they are swept if this process dies
             store.join(self.folder, "exchanges", store.temporary_name(f"{name}-{n}")) for n in range(len(reduces))
         ]
 
         def path(step: int, n: int) -> str | None:
-            # a temporary name, so that it is swept if this process dies
-            return store.join(folders[step], store.temporary_name(f"{n:07d}")) if step < len(reduces) else None
+            return store.join(folders[step], f"{n:07d}") if step < len(reduces) else None
 
         tasks = [
             {"target": emit, "payload": one, "path": path(0, n), "chunks": chunks} for n, one in enumerate(payloads)
@@ -130,8 +129,7 @@ class Engine:
             common: dict[str, Any] = {"folder": folders[step], "target": target, "payload": payload, "chunks": chunks}
             tasks = [{**common, "chunk": n, "path": path(step + 1, n)} for n in range(chunks)]
             self.each(label, f"{spill.__name__}:reduce", tasks)
-            for file in store.names(folders[step]):
-                store.remove(store.join(folders[step], file))
+            store.remove_folder(folders[step])
 
     def _listing(self, label: str, payloads: Sequence[dict[str, Any]]) -> str:
         lines = "".join(json.dumps(payload, sort_keys=True) + "\n" for payload in payloads)

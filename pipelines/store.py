@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import socket
 import stat
 import threading
@@ -311,8 +312,22 @@ def remove(path: str) -> None:
             os.unlink(path)
 
 
+def remove_folder(folder: str) -> None:
+    """Delete a folder with all that is in it; nothing happens where there is none."""
+    if is_remote(folder):
+        system, inner = place(folder)
+        with contextlib.suppress(FileNotFoundError):
+            system.delete_dir(inner)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder)
+
+
 def temporary_name(name: str) -> str:
-    """A name that no other thread, process or machine uses, and that `sweep` deletes once its process is gone."""
+    """A name for a file or a folder that no other thread, process or machine uses.
+
+    `sweep` deletes it once its process is gone; `names` does not list it.
+    """
     return f"{TEMPORARY}{_owner()}-{next(_counter)}-{name}"[:200]
 
 
@@ -321,20 +336,31 @@ def _owner() -> str:
 
 
 def sweep(folder: str) -> int:
-    """Delete temporary files below a local folder that no living process of this machine owns; return how many."""
+    """Delete what has a temporary name below a local folder and belongs to no living process of this machine.
+
+    Returns:
+        How many files and folders.
+    """
     if is_remote(folder) or not os.path.isdir(folder):
         return 0
-    mine = f"{TEMPORARY}{socket.gethostname()}@"
     swept = 0
-    for parent, _, files in os.walk(folder):
-        for name in files:
-            if not name.startswith(mine):
-                continue
-            pid = name.removeprefix(mine).split("-", 1)[0]
-            if pid.isdigit() and int(pid) != os.getpid() and not Path(f"/proc/{pid}").exists() and not _alive(int(pid)):
-                remove(os.path.join(parent, name))
-                swept += 1
+    for parent, folders, files in os.walk(folder):
+        for name in filter(_is_left_behind, files):
+            remove(os.path.join(parent, name))
+            swept += 1
+        for name in list(filter(_is_left_behind, folders)):
+            remove_folder(os.path.join(parent, name))
+            folders.remove(name)
+            swept += 1
     return swept
+
+
+def _is_left_behind(name: str) -> bool:
+    mine = f"{TEMPORARY}{socket.gethostname()}@"
+    if not name.startswith(mine):
+        return False
+    pid = name.removeprefix(mine).split("-", 1)[0]
+    return pid.isdigit() and int(pid) != os.getpid() and not Path(f"/proc/{pid}").exists() and not _alive(int(pid))
 
 
 def _alive(pid: int) -> bool:

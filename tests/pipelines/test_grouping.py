@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.pipelines import connect, duplicates, grouping, keys, spill, store
-from tokenladder.pipelines.engine import Engine
+from tokenladder.pipelines import connect, duplicates, engine, grouping, keys, spill, store
 from tokenladder.pipelines.pool import BuildError
 
 import naive
@@ -132,12 +131,13 @@ def write_sum(bucket, values, payload):
 @pytest.mark.parametrize("spilled", [False, True])
 def test_an_exchange_over_files_gives_what_one_in_memory_gives(tmp_path, monkeypatch, spilled):
     monkeypatch.setattr(spill, "CHUNK_BYTES", 200)
+    monkeypatch.setattr(engine, "SPILL_BYTES", 1000)
     numbers = [int(n) for n in np.random.default_rng(2).integers(0, 60, 300)]
     tasks = [{"numbers": numbers[n::3], "of": 7} for n in range(3)]
     out = str(tmp_path / "out")
     reduces = [(f"{__name__}:double", {"of": 7}), (f"{__name__}:write_sum", {"folder": out})]
-    engine = Engine(str(tmp_path / "store"), ["--direct_num_workers=1"])
-    engine.exchange("sum", f"{__name__}:emit_numbers", reduces, tasks, 10**9 if spilled else 0)
+    runner = engine.Engine(str(tmp_path / "store"), ["--direct_num_workers=1"])
+    runner.exchange("sum", f"{__name__}:emit_numbers", reduces, tasks, 8 * len(numbers) if spilled else 0)
     found = {int(name.partition(".")[0]): store.read_json(f"{out}/{name}") for name in store.names(out)}
     expected = {n: [number for number in numbers if number // 10 == n] for n in range(6)}
     assert found == {n: {"sum": 2 * sum(every), "count": 2 * len(every)} for n, every in expected.items() if every}

@@ -167,7 +167,9 @@ def test_sweep_takes_the_temporaries_of_dead_processes_alone(tmp_path):
     goes = [f".tmp-{host}@{dead.pid}-1-0-a", f"below/.tmp-{host}@{dead.pid}-1-7-b"]
     for name in stays + goes:
         (tmp_path / name).write_text("")
-    assert store.sweep(str(tmp_path)) == 2
+    (tmp_path / f"below/.tmp-{host}@{dead.pid}-1-8-c").mkdir()
+    (tmp_path / f"below/.tmp-{host}@{dead.pid}-1-8-c" / "file").write_text("")
+    assert store.sweep(str(tmp_path)) == 3
     assert listed(tmp_path) == sorted([*stays, "below"])
     assert listed(tmp_path / "below") == []
     assert store.names(str(tmp_path)) == {"file", "below"}
