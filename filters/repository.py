@@ -78,11 +78,23 @@ class Repository:
         if self.by == "archive":
             found = _found(optional_column(documents, "record"), r"^(?P<found>[^!]*)!")
         else:
-            names = optional_column(documents, "name")
-            folders = _found(names, rf"^(?P<found>[^/]+(?:/[^/]+){{0,{self.depth - 1}}})/")
-            found = pc.coalesce(_found(names, _FORGE), _found(names, _HOST), folders)
+            found = repositories(optional_column(documents, "name"), self.depth)
         filled = pc.fill_null(found, "")
         return pa.record_batch([pc.if_else(text.is_valid(), filled, pa.scalar(None, pa.string()))], schema=self.columns)
+
+
+def repositories(names: pa.StringArray, depth: int = 1) -> pa.StringArray:
+    """The repository that each name stands for; null where it names none.
+
+    Args:
+        names: URLs, or paths below the root of a source.
+        depth: How many of a path's folders name it.
+
+    >>> repositories(pa.array(["numpy/core.py", "https://docs.example/a", "a.py"])).to_pylist()
+    ['numpy', 'docs.example', None]
+    """
+    folders = _found(names, rf"^(?P<found>[^/]+(?:/[^/]+){{0,{depth - 1}}})/")
+    return pc.coalesce(_found(names, _FORGE), _found(names, _HOST), folders)
 
 
 def _found(column: pa.StringArray, pattern: str) -> pa.Array[Any]:

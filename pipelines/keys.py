@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..filters.hashing import hash_text
+from ..filters.repository import repositories
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,9 +74,14 @@ def hexadecimal(one: Any) -> str:
 
 
 def ties(place: Store, part: Part, source_ordinal: int) -> NDArray[np.uint64]:
-    """What decides between documents of equal text: the source's place in the study, then a hash of the name."""
+    """What decides between documents of equal text: the place of the source, then hashes of repository and name.
+
+    Of two repositories that share files, a fork and its origin, one so keeps all that they share, where hashes of names
+    alone would tear both; and neither does because its name comes first in the alphabet.
+    """
     names = place.column(part, ("name",)).combine_chunks()
-    return np.uint64(source_ordinal << 48) | (hash_text(names) >> np.uint64(16))
+    owners = hash_text(repositories(names).fill_null("")) >> np.uint64(40) << np.uint64(24)
+    return np.uint64(source_ordinal << 48) | owners | (hash_text(names) >> np.uint64(40))
 
 
 def joined(values: Iterable[bytes], dtype: DTypeLike) -> NDArray[Any]:

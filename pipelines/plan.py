@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .formats import Slice, Source
     from .study import Rule, Study
 
-FORMAT = 2
+FORMAT = 3
 """Version of everything that the stages after scoring write; raised when their output changes."""
 
 SKETCH_SIZE = 128

@@ -21,6 +21,7 @@ COLUMNS = {
     "kind": "label",
     "file_type": "label",
     "licence": "label",
+    "licence_id": "label",
     "bytes": "value",
     "cluster.size": "value",
     "cluster.class": "label",

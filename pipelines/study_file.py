@@ -28,6 +28,10 @@ TOKENIZERS = {
 """What a study writes as the tokenizer's `type`."""
 
 
+LISTS = frozenset({"files", "path_files"})
+"""Keys of a score that hold paths; relative ones start at the study's folder."""
+
+
 class StudyError(store.UserError):
     """The mistakes in a study file, all of them.
 
@@ -186,6 +190,9 @@ def _score(name: str, table: dict[str, Any], folder: str, mistakes: list[str]) -
     if isinstance(rest.get("model"), str):
         path = store.absolute(rest["model"], folder)
         rest["model"] = path if store.exists(path) else rest["model"]
+    for key in LISTS & rest.keys():
+        if isinstance(rest[key], list):
+            rest[key] = [store.absolute(one, folder) if isinstance(one, str) and one else one for one in rest[key]]
     found = _validate(family(kind), rest, where, mistakes)
     if found is not None:
         try:

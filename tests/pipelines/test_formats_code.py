@@ -150,6 +150,21 @@ def test_the_nearest_licence_is_found_across_slices(tmp_path):
     assert set(batch["licence"].to_pylist()) == {"LICENSE.md"}
 
 
+def test_what_licence_files_say_goes_to_the_files_under_them(tmp_path):
+    apache = b"Licensed under the Apache License, Version 2.0; see http://www.apache.org/licenses/LICENSE-2.0\n"
+    files = {"LICENSE": apache, "a.py": b"x", "b/COPYING": b"All rights reserved.", "b/c.py": b"y"}
+    wanted = {"LICENSE": "Apache-2.0", "a.py": "Apache-2.0", "b/COPYING": None, "b/c.py": None}
+    for name, data in files.items():
+        (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tree" / name).write_bytes(data)
+    (tmp_path / "a.tar").write_bytes(tar(files))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    for path, fmt in (("tree", "tree"), ("a.tar", "tar"), ("a.zip", "zip")):
+        assert {row["name"]: row["licence_id"] for row in read(tmp_path / path, fmt)} == wanted
+
+
 def test_large_files_of_a_tree(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"x" * 5000)
     (tmp_path / "b.txt").write_bytes(b"x" * 9000)

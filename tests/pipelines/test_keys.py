@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import tempfile
+
 import numpy as np
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tokenladder.pipelines import keys, ledger
+from tokenladder.pipelines import keys, ledger, store
+from tokenladder.pipelines.parts import Part, Store
 
 identities = st.lists(st.none() | st.binary(min_size=16, max_size=16), max_size=20)
 
@@ -48,6 +52,20 @@ def test_ids_in_hexadecimal(ids, cut):
     expected = [None if one is None else one.hex() for one in ids[cut:]]
     assert ledger.hexadecimal(column).to_pylist() == expected
     assert ledger.hexadecimal(pa.chunked_array([column, column])).to_pylist() == 2 * expected
+
+
+@given(st.permutations(["left", "right", "a", "z"]), st.integers(0, 3))
+def test_a_repository_comes_before_or_after_another_with_all_its_files(folders, ordinal):
+    names = [f"{folder}/{n}.py" for folder in folders for n in range(20)]
+    part = Part("code", "0", len(names), len(names), 0, 0)
+    with tempfile.TemporaryDirectory() as root:
+        place = Store(root)
+        store.write_table(place.documents("0"), pa.table({"name": pa.array(names, pa.string())}))
+        found = dict(zip(names, keys.ties(place, part, ordinal).tolist(), strict=True))
+    assert len(set(found.values())) == len(names)
+    assert {tie >> 48 for tie in found.values()} == {ordinal}
+    order = [name.split("/")[0] for name in sorted(names, key=found.__getitem__)]
+    assert [folder for folder, _ in itertools.groupby(order)] == ["z", "left", "right", "a"]
 
 
 @given(hnp.arrays(np.int64, st.integers(0, 50), elements=st.integers(0, 7)))

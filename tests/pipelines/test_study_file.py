@@ -269,6 +269,18 @@ def test_a_model_beside_the_study_file(tmp_path):
         load(str(tmp_path / "study.toml"))
 
 
+def test_lists_beside_the_study_file(tmp_path):
+    lists = f'[scores.listed]\ntype = "domains"\nfiles = ["hosts.txt"]\npath_files = ["{tmp_path}/words.txt"]\n'
+    (tmp_path / "study.toml").write_text(GOOD + lists)
+    for name in ("hosts.txt", "words.txt"):
+        (tmp_path / name).write_text("one\n")
+    found = load(str(tmp_path / "study.toml")).scores["listed"]
+    assert (found.files, found.path_files) == ((f"{tmp_path}/hosts.txt",), (f"{tmp_path}/words.txt",))
+    (tmp_path / "hosts.txt").unlink()
+    with pytest.raises(StudyError, match=rf"scores\.listed: The list {tmp_path}/hosts\.txt does not exist"):
+        load(str(tmp_path / "study.toml"))
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
