@@ -931,3 +931,43 @@ def listed_address(name: str, domains, path_words) -> tuple[bool, int]:
     return bool({*ends} & {*domains}), sum(
         "".join(each.lower() if each.isascii() else each for each in word) in path_words for word in following
     )
+
+
+# --- scaling ------------------------------------------------------------------------------------------------------
+
+
+def huber(residual, delta):
+    """Huber's loss of one residual; absolute for 0, squared for infinity."""
+    if delta == 0:
+        return abs(residual)
+    if abs(residual) <= delta:
+        return residual**2 / 2
+    return delta * (abs(residual) - delta / 2)
+
+
+def objective(law, theta, runs, objective):
+    """What a fit makes small, run by run."""
+    import math
+
+    import numpy as np
+
+    total = 0.0
+    for row in range(len(runs[law.target])):
+        one = {name: np.array([float(runs[name][row])]) for name in law.columns}
+        predicted, measured = float(law.predict(theta, one)[0]), float(runs[law.target][row])
+        if objective.of == "log loss":
+            predicted, measured = math.log(predicted), math.log(measured)
+        total += huber(predicted - measured, objective.delta)
+    return total
+
+
+def law_gradient(law, theta, runs):
+    """Derivatives of predictions by each parameter, from differences: (parameters, runs)."""
+    import numpy as np
+
+    rows = []
+    for index in range(len(theta)):
+        step = np.zeros(len(theta))
+        step[index] = 1e-6 * max(abs(theta[index]), 1e-3)
+        rows.append((law.predict(theta + step, runs) - law.predict(theta - step, runs)) / (2 * step[index]))
+    return np.array(rows)
