@@ -191,6 +191,48 @@ def explain(out: str, document: str) -> None:
 
 @cli.command()
 @click.argument("out")
+@click.argument("recipe")
+@click.argument("sequences", default="0")
+def decode(out: str, recipe: str, sequences: str) -> None:
+    """Show SEQUENCES of RECIPE as text, with the borders and names of documents.
+
+    SEQUENCES is 7 for one, 7:10 for three, 7: for all from there on. RECIPE may be a rung (RECIPE-RUNG) or held_out.
+
+    Example: tokenladder decode built clean 0:2
+    """
+    from .decode import decode as look
+    from .tables import show_sequence
+
+    for one in look(out, recipe, sequences):
+        show_sequence(one)
+
+
+@cli.command()
+@click.argument("out")
+@click.argument("rung")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl.zst", "parquet", "nanogpt", "megatron"]),
+    required=True,
+    help="Documents as text (jsonl.zst, parquet), or tokens.",
+)
+@click.option("--out", "folder", required=True, help="Folder to fill: new or empty.")
+def export(out: str, rung: str, form: str, folder: str) -> None:
+    """Write RUNG (RECIPE-RUNG, or held_out) of a build in the form that another tool reads.
+
+    Texts are exact to the token: where the rung cuts a document, its text ends there.
+
+    Example: tokenladder export built clean-1M --format nanogpt --out clean-1M
+    """
+    from .export import export as write
+    from .tables import show_export
+
+    show_export(write(out, rung, form, folder), folder)
+
+
+@cli.command()
+@click.argument("out")
 def card(out: str) -> None:
     """Print the data card of a result.
 

@@ -13,6 +13,7 @@ from .schema import OUTCOMES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .decode import Sequence as Decoded
     from .explain import Explanation
     from .verify import Check
 
@@ -117,3 +118,44 @@ def show_explanations(explanations: Sequence[Explanation]) -> None:
         console.print(f"  document  {one.document or 'none'}", markup=False)
         for recipe, fate in one.fates.items():
             console.print(f"  {recipe:<9} {fate}", markup=False)
+
+
+def show_sequence(sequence: Decoded) -> None:
+    """A sequence as text: a line before each piece of a document says what it is."""
+    console = Console(highlight=False, soft_wrap=True)
+    tokens = sum(piece.length for piece in sequence.pieces)
+    head = f"sequence {sequence.number:,}  {_printable(sequence.stratum)}  {tokens:,} tokens"
+    console.print(f"━━ {head} ━━", style="bold", markup=False)
+    for piece in sequence.pieces:
+        begin = "begins" if not piece.offset else f"goes on from its token {piece.offset:,}"
+        end = "ends here" if piece.ends else "goes on"
+        what = f"{_printable(piece.name) or 'no name'} ({piece.document})"
+        line = f"── at {piece.position:,}: {what} {begin}; {piece.length:,} tokens, {end}"
+        console.print(line, style="dim", markup=False)
+        shown = "".join(
+            sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}" for sign in piece.text
+        )
+        console.print(shown, markup=False, emoji=False)
+    console.print()
+
+
+def show_export(said: dict[str, Any], folder: str) -> None:
+    """What an export wrote."""
+    console = Console(highlight=False, soft_wrap=True)
+    size = sum(one["bytes"] for one in said["files"])
+    console.print(f"{said['rung']} as {said['format']}: {len(said['files']):,} files, {size / 1e6:,.1f} MB in {folder}")
+    counts = said.get("texts")
+    if counts is None:
+        console.print(f"{said['tokens']:,} tokens, ids below {said['tokenizer']['vocabulary_size']:,}")
+        return
+    whole = counts["documents"] - counts["cut"]
+    console.print(
+        f"{counts['documents']:,} documents of {counts['tokens']:,} tokens, {counts['cut']:,} of them cut by the rung"
+    )
+    if counts["left_out"]:
+        console.print(f"{counts['left_out']} tokens of characters that the cut went through are left out")
+    if counts["as_read"] < whole:
+        console.print(
+            f"{whole - counts['as_read']:,} whole documents are not, letter for letter, the text that was read: the "
+            "tokenizer does not keep all of it, or repeated lines were cut out"
+        )

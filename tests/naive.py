@@ -971,3 +971,24 @@ def law_gradient(law, theta, runs):
         step[index] = 1e-6 * max(abs(theta[index]), 1e-3)
         rows.append((law.predict(theta + step, runs) - law.predict(theta - step, runs)) / (2 * step[index]))
     return np.array(rows)
+
+
+# ranges
+
+
+def copy_ranges(source, starts, places, lengths, out):
+    """Copies of ranges, one token after the other."""
+    for start, place, length in zip(starts, places, lengths, strict=True):
+        for k in range(length):
+            out[place + k] = source[start + k]
+
+
+def documents_of(stream, end: int):
+    """A stream of tokens cut after each end-of-document token; the last piece may have none."""
+    out, piece = [], []
+    for token in stream:
+        piece.append(token)
+        if token == end:
+            out.append(piece)
+            piece = []
+    return [*out, piece] if piece else out
