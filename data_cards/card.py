@@ -185,7 +185,17 @@ def _funnel(name: str, recipe: dict[str, Any]) -> str:
     rules = "\n".join(f"{n}. {_text(rule)}" for n, rule in enumerate(recipe["rules"], 1))
     kept = f"Rules, in order:\n\n{rules}" if rules else "No rules: every document may be in."
     table = _table(("records", *map(_text, sources)), rows)
-    return f"## Recipe {_text(name)}\n\n{kept}\n\nWhere every record went:\n\n{table}"
+    return f"## Recipe {_text(name)}\n\n{kept}\n\nWhere every record went:\n\n{table}{_masks(sources)}"
+
+
+def _masks(sources: dict[str, Any]) -> str:
+    """What was masked in the kept text, by kind."""
+    masks: dict[str, int] = {}
+    for source in sources.values():
+        for kind, n in source["outcomes"]["kept"].get("masks", {}).items():
+            masks[kind] = masks.get(kind, 0) + n
+    told = ", ".join(f"{_text(kind)} ({n:,})" for kind, n in sorted(masks.items()))
+    return f"\n\nMasked in the text of kept records: {told}." if told else ""
 
 
 _UNITS = {

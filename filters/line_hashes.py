@@ -128,46 +128,6 @@ def look_up(hashes: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np
     return _look_up(np.ascontiguousarray(hashes), np.ascontiguousarray(known), _table(len(known)))  # type: ignore[no-any-return]
 
 
-def cut_spans(column: pa.StringArray, starts: pa.ListArray, stops: pa.ListArray) -> pa.StringArray:
-    """Texts without some of their bytes.
-
-    Args:
-        column: ``n`` texts; slices and nulls included.
-        starts: ``n`` lists of int32: first bytes of the spans to leave out, ascending, none overlapping; or null.
-        stops: ``n`` lists of int32 of the same lengths: the bytes after the spans.
-
-    Returns:
-        ``n`` texts; null where they were.
-
-    Raises:
-        ValueError: There are not as many lists as texts, or a span does not lie inside its text, after the one before.
-
-    >>> cut_spans(pa.array(["keep CUT this"]), pa.array([[5]], pa.list_(pa.int32())), pa.array([[9]]))[0].as_py()
-    'keep this'
-    """
-    text = text_buffers(column)
-    first, begin = _lists(starts)
-    same, end = _lists(stops)
-    if len(first) != len(column) + 1 or not np.array_equal(first, same):
-        raise ValueError(f"{len(column)} texts need as many lists of starts and stops; there are {len(first) - 1}.")
-    out = np.empty(int(text.offsets[-1] - text.offsets[0]), np.uint8)
-    offsets = np.zeros(len(column) + 1, np.int32)
-    wrong = _cut(*text, first, begin, end, offsets, out)
-    if wrong >= 0:
-        raise ValueError(f"The spans of text {wrong} do not lie inside it, one after the other.")
-    bits = pa.py_buffer(np.packbits(text.valid, bitorder="little")) if column.null_count else None
-    buffers = [bits, pa.py_buffer(offsets), pa.py_buffer(out[: offsets[-1]])]
-    return pa.StringArray.from_buffers(len(column), buffers[1], buffers[2], bits)
-
-
-def _lists(column: pa.ListArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Offsets from 0 and the values of a column of lists; a null is an empty list."""
-    counts = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-    return np.r_[0, np.cumsum(counts)].astype(np.int64), column.flatten().to_numpy(zero_copy_only=False).astype(
-        np.int64
-    )
-
-
 def _table(count: int) -> NDArray[np.int64]:
     """An open hash table that stays at most half full."""
     return np.full(1 << max(4, (2 * count).bit_length()), -1, np.int64)
@@ -380,25 +340,3 @@ def _look_up(hashes: Any, known: Any, table: Any) -> Any:
             slot = (slot + np.uint64(1)) & mask
         places[n] = table[slot]
     return places
-
-
-@kernel
-def _cut(  # noqa: PLR0917 a kernel takes columns
-    offsets: Any, data: Any, valid: Any, firsts: Any, starts: Any, stops: Any, out_offsets: Any, out: Any
-) -> int:
-    """Copy what lies between the spans; the first text whose spans are wrong, or -1."""
-    at = 0
-    for row in range(len(valid)):
-        if valid[row]:
-            index, stop = offsets[row], offsets[row + 1]
-            for span in range(firsts[row], firsts[row + 1]):
-                begin, end = offsets[row] + starts[span], offsets[row] + stops[span]
-                if begin < index or end < begin or end > stop:
-                    return row
-                out[at : at + begin - index] = data[index:begin]
-                at += begin - index
-                index = end
-            out[at : at + stop - index] = data[index:stop]
-            at += stop - index
-        out_offsets[row + 1] = at
-    return -1

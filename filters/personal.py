@@ -11,16 +11,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 
 from .family import base_identity
 from .kernels import text_buffers, text_column
+from .masks import CUT, Edits, Masked, apply_edits, merge_spans
 from .personal_kinds import kinds
-from .spans import Masked, counts, locate, mask_column
+from .spans import candidates, counts, separate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
     from .family import JSON
-    from .spans import Kind
+    from .kernels import Text
+    from .spans import Kind, Spans
 
 NAMES = tuple(dict.fromkeys(kind.name for kind in kinds(private=False)))
 """All kinds, in the order of the columns."""
@@ -31,18 +38,20 @@ class Personal:
     """Score ``personal``: how much personal data of which kind a document holds.
 
     A recipe drops documents by it (``{ score = "personal", is = "pass" }``, or ``personal.card`` with ``max = 0``).
-    Masking changes text, while a document's id stays the hash of its original, so it is done where text is encoded:
-    by :meth:`mask`, for the kinds that ``masks`` names.
+    Masks take the place of finds where text is encoded: a document's id and its place in the order stay those of its
+    original.
 
     Attributes:
         kinds: What to look for; by default everything.
-        masks: Which of these kinds to mask.
+        masks: Which of these kinds to mask, ``all`` for each of them.
         private_addresses: Whether addresses in private networks (RFC 1918 and the like) count.
 
     Output columns:
         reason: string; ``pass``, or the first kind, in the order of the columns, that was found.
         total: int32; all finds.
         One column a kind: int32; finds of that kind. Finds do not overlap.
+        mask_starts, mask_stops, mask_names: only with ``masks``; lists of int32 and int8: the bytes to mask, and the
+            number of each one's kind among the kinds to mask, in the order of the columns.
 
     >>> Personal().score(pa.record_batch({"text": ["Write to ada@analytical.org"]}))["reason"].to_pylist()
     ['email']
@@ -64,11 +73,16 @@ class Personal:
     @property
     def columns(self) -> pa.Schema:
         """The schema of the output."""
-        return count_columns(ordered(self.kinds, NAMES))
+        return count_columns(ordered(self.kinds, NAMES), masks=bool(self.masks))
+
+    @property
+    def masked(self) -> tuple[str, ...]:
+        """The kinds to mask, in the order of the columns."""
+        return mask_names(self.kinds, self.masks, NAMES)
 
     def identity(self) -> dict[str, JSON]:
         """Everything that the output depends on: version and parameters."""
-        return {**base_identity(self), "kinds": list(ordered(self.kinds, NAMES))}
+        return {**base_identity(self), "kinds": list(ordered(self.kinds, NAMES)), "masks": list(self.masked)}
 
     def score(self, documents: pa.RecordBatch) -> pa.RecordBatch:
         """Counts in the column ``text``; see the class.
@@ -76,13 +90,14 @@ class Personal:
         Raises:
             ValueError: There is no column ``text`` of strings.
         """
-        return count_kinds(documents, self._wanted(self.kinds), ordered(self.kinds, NAMES))
+        return count_kinds(documents, self._wanted(self.kinds), ordered(self.kinds, NAMES), self.masked)
 
     def mask(self, column: pa.StringArray) -> Masked:
         """The column with a mask in the place of each find of a kind in ``masks``, and how many of each.
 
         A mask names its kind, and is as long as the least of 16, 32 and 64 bytes that the original fits into: a masked
-        text keeps its length to that class. The counts' columns are ``masks`` in the order of ``NAMES``.
+        text keeps its length to that class. Finds that overlap get one mask over all of them. The counts' columns are
+        ``masked``.
 
         Raises:
             ValueError: The result would pass 2 GiB.
@@ -90,7 +105,7 @@ class Personal:
         >>> Personal(masks=("email",)).mask(pa.array(["To ada@analytical.org!"])).column.to_pylist()
         ['To [email_________________________]!']
         """
-        return mask_column(column, self._wanted(self.masks), ordered(self.masks, NAMES))
+        return mask_column(column, self._wanted(self.masked), self.masked)
 
     def _wanted(self, names: tuple[str, ...]) -> list[Kind]:
         return [kind for kind in kinds(private=self.private_addresses) if kind.name in names]
@@ -109,33 +124,76 @@ def check_names(family: str, wanted: tuple[str, ...], masks: tuple[str, ...], na
     """
     if not wanted:
         raise ValueError(f"{family}: kinds is empty; name some of {', '.join(names)}, or leave it out for all.")
-    for field, given in (("kinds", wanted), ("masks", masks)):
-        unknown = sorted(set(given) - set(names))
+    for field, given, more in (("kinds", wanted, ()), ("masks", masks, ("all",))):
+        unknown = sorted(set(given) - {*names, *more})
         if unknown:
-            raise ValueError(f"{family}: {field} has {unknown[0]!r}, which is none of {', '.join(names)}.")
-    unseen = sorted(set(masks) - set(wanted))
+            raise ValueError(f"{family}: {field} has {unknown[0]!r}, which is none of {', '.join([*more, *names])}.")
+    unseen = sorted(set(masks) - {*wanted, "all"})
     if unseen:
         raise ValueError(f"{family}: masks has {unseen[0]!r}, but kinds has not; add it there too.")
 
 
-def count_columns(names: tuple[str, ...]) -> pa.Schema:
-    """The schema of a score that counts finds of these kinds."""
+def mask_names(kinds: tuple[str, ...], masks: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    """The kinds that a family masks, in the order of all.
+
+    >>> mask_names(("phone", "card"), ("all",), ("card", "phone", "email"))
+    ('card', 'phone')
+    """
+    return ordered(kinds if "all" in masks else masks, names)
+
+
+MASKS = pa.schema(
+    [
+        pa.field("mask_starts", pa.list_(pa.int32())),
+        pa.field("mask_stops", pa.list_(pa.int32())),
+        pa.field("mask_names", pa.list_(pa.int8())),
+    ]
+)
+"""Columns of a score that says what to mask."""
+
+
+def count_columns(names: tuple[str, ...], *, masks: bool) -> pa.Schema:
+    """The schema of a score that counts finds of these kinds, and may say which to mask."""
     fields: list[pa.Field[Any]] = [pa.field("reason", pa.string()), pa.field("total", pa.int32())]
-    return pa.schema(fields + [pa.field(name, pa.int32()) for name in names])
+    return pa.schema([*fields, *(pa.field(name, pa.int32()) for name in names), *(MASKS if masks else ())])
 
 
-def count_kinds(documents: pa.RecordBatch, wanted: list[Kind], names: tuple[str, ...]) -> pa.RecordBatch:
-    """The columns of a score that counts finds of these kinds.
+def count_kinds(
+    documents: pa.RecordBatch, wanted: list[Kind], names: tuple[str, ...], masks: tuple[str, ...]
+) -> pa.RecordBatch:
+    """The columns of a score that counts finds of these kinds, and says which to mask.
 
     Raises:
         ValueError: There is no column ``text`` of strings.
     """
     column = text_column(documents)
     text = text_buffers(column)
-    found = counts(locate(text, wanted, names), len(column), len(names))
+    finds = candidates(text, wanted, names)
+    found = counts(separate(finds), len(column), len(names))
     first = (found > 0).argmax(axis=1) if len(names) else found.sum(axis=1)
     first[~found.any(axis=1)] = len(names)
     reason = pa.array([*names, "pass"]).take(pa.array(first, mask=~text.valid))
     numbers = [found.sum(axis=1, dtype="int32"), *found.T]
     arrays = [reason, *(pa.array(each, mask=~text.valid) for each in numbers)]
-    return pa.record_batch(arrays, schema=count_columns(names))
+    if masks:
+        number = np.array([masks.index(name) if name in masks else CUT for name in names])
+        arrays += edits_of(text, finds, number)
+    return pa.record_batch(arrays, schema=count_columns(names, masks=bool(masks)))
+
+
+def edits_of(text: Text, finds: Spans, number: NDArray[np.int64]) -> Edits:
+    """The edits that mask finds: those whose name has a number of its own, the rest being left as they are."""
+    rows, starts, stops, names = (each[number[finds.names] != CUT] for each in finds)
+    first = text.offsets[rows]
+    return merge_spans(rows, starts - first, stops - first, number[names], text.valid)
+
+
+def mask_column(column: pa.StringArray, kinds: Iterable[Kind], names: tuple[str, ...]) -> Masked:
+    """Find and mask in one go.
+
+    Raises:
+        ValueError: The result would pass 2 GiB.
+    """
+    text = text_buffers(column)
+    edits = edits_of(text, candidates(text, kinds, names), np.arange(len(names)))
+    return Masked(apply_edits(column, edits, names), edits.counts(len(names)))

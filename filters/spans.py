@@ -1,4 +1,4 @@
-r"""Find patterns in columns of text at the speed of a kernel, and put masks in their place.
+r"""Find patterns in columns of text at the speed of a kernel.
 
 A pattern is looked for in two steps. A kernel first finds the *runs* of bytes in which it could stand at all: a run of
 digits and separators with seven digits, a run with an ``@``, a run of twenty letters and digits. These are a few
@@ -15,10 +15,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import re2
 
-from .kernels import Text, kernel, text_buffers
+from .kernels import Text, kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -27,11 +26,6 @@ if TYPE_CHECKING:
 
 AROUND = 48
 """Bytes before and after a match that its check can look at, as far as the document goes."""
-
-LENGTH_CLASSES = (16, 32, 64)
-"""Lengths of masks in bytes; see :func:`mask_for`."""
-
-_MOST = 2**31 - 1  # bytes that a string column's 32-bit offsets can address
 
 
 class Finder(NamedTuple):
@@ -90,7 +84,7 @@ class Kind:
 
 
 class Spans(NamedTuple):
-    """Finds in a column, in the order of the text; none overlaps another.
+    """Finds in a column, in the order of the text.
 
     Attributes:
         rows: int64[n]; the row of each.
@@ -113,6 +107,8 @@ class _Runs(NamedTuple):
 def runs(text: Text, finder: Finder) -> _Runs:
     """The row, first byte, and byte behind the last, of every run.
 
+    >>> import pyarrow as pa
+    >>> from tokenladder.filters.kernels import text_buffers
     >>> digits = Finder(b"0123456789-", shortest=4, counted=b"0123456789", least=4)
     >>> runs(text_buffers(pa.array(["call 555-12 now", "1-2"])), digits).stops.tolist()
     [11]
@@ -240,20 +236,17 @@ def compiled(pattern: bytes) -> Any:
     return re2.compile(pattern, options)
 
 
-def locate(text: Text, kinds: Iterable[Kind], names: Sequence[str]) -> Spans:
-    r"""Everything of these kinds in a column.
-
-    Of finds that overlap, the one that begins first counts; of those that begin at one place the longest, and of these
-    the one whose kind comes first.
+def candidates(text: Text, kinds: Iterable[Kind], names: Sequence[str]) -> Spans:
+    """Everything of these kinds in a column, as the patterns find it: what they find may overlap.
 
     Args:
         text: The column's buffers.
         kinds: What to look for.
         names: All names of kinds, in the order of the output's numbers.
 
-    >>> word = Kind("b", Finder(b"abc", 2), rb"\bab+")
-    >>> locate(text_buffers(pa.array(["abb cab", None, "ab"])), [word], ["a", "b"]).starts.tolist()
-    [0, 7]
+    Returns:
+        Finds by their first byte; of those that begin at one place the longest comes first, and of these the one whose
+        kind does.
     """
     pieces: dict[Finder, _Pieces] = {}
     found: list[tuple[int, int, int, int]] = []
@@ -262,13 +255,30 @@ def locate(text: Text, kinds: Iterable[Kind], names: Sequence[str]) -> Spans:
             pieces[kind.finder] = _pieces(text, kind.finder)
         name = names.index(kind.name)
         found += [(start, -stop, name, row) for row, start, stop in _matches(text, kind, pieces[kind.finder])]
-    kept: list[tuple[int, int, int, int]] = []
-    last = -1
-    for start, negative, name, row in sorted(found):
+    starts, negative, numbers, rows = np.array(sorted(found), np.int64).reshape(-1, 4).T
+    return Spans(rows, starts, -negative, numbers)
+
+
+def separate(spans: Spans) -> Spans:
+    """Of candidates that overlap, the first alone."""
+    kept, last = [], -1
+    for n, (start, stop) in enumerate(zip(spans.starts.tolist(), spans.stops.tolist(), strict=True)):
         if start >= last:
-            last = -negative
-            kept.append((row, start, last, name))
-    return Spans(*np.array(kept, np.int64).reshape(-1, 4).T)
+            last = stop
+            kept.append(n)
+    return Spans(*(column[np.array(kept, np.int64)] for column in spans))
+
+
+def locate(text: Text, kinds: Iterable[Kind], names: Sequence[str]) -> Spans:
+    r"""Everything of these kinds in a column, without what overlaps an earlier find; see :func:`candidates`.
+
+    >>> import pyarrow as pa
+    >>> from tokenladder.filters.kernels import text_buffers
+    >>> word = Kind("b", Finder(b"abc", 2), rb"\bab+")
+    >>> locate(text_buffers(pa.array(["abb cab", None, "ab"])), [word], ["a", "b"]).starts.tolist()
+    [0, 7]
+    """
+    return separate(candidates(text, kinds, names))
 
 
 def _matches(text: Text, kind: Kind, pieces: _Pieces) -> list[tuple[int, int, int]]:
@@ -305,67 +315,3 @@ def counts(spans: Spans, rows: int, names: int) -> NDArray[np.int32]:
     """Finds of each name in each row: int32[rows, names]."""
     flat = np.bincount(spans.rows * names + spans.names, minlength=rows * names)
     return flat.reshape(rows, names).astype(np.int32)
-
-
-class Masked(NamedTuple):
-    """A column with masks in it.
-
-    Attributes:
-        column: As many rows as before; null where they were null.
-        counts: int32[rows, names]; how many finds of each name were masked in each row.
-    """
-
-    column: pa.StringArray
-    counts: NDArray[np.int32]
-
-
-def mask_for(name: str, size: int) -> bytes:
-    """What stands in the place of ``size`` bytes: their kind, filled up to the least length class that both fit into.
-
-    What fits into no class has the last one.
-
-    >>> mask_for("email", 20), len(mask_for("private_key", 1700))
-    (b'[email_________________________]', 64)
-    """
-    needed = max(size, len(name) + 2)
-    length = next((limit for limit in LENGTH_CLASSES if needed <= limit), LENGTH_CLASSES[-1])
-    return b"[" + name.encode().ljust(length - 2, b"_") + b"]"
-
-
-def masked(column: pa.StringArray, text: Text, spans: Spans, names: Sequence[str]) -> Masked:
-    """The column with every span replaced by its mask.
-
-    Raises:
-        ValueError: The result would be larger than a column of strings can be (2 GiB); nothing is lost in smaller
-            batches.
-    """
-    rows = len(column)
-    tally = counts(spans, rows, len(names))
-    if not len(spans.rows):
-        return Masked(column, tally)
-    sizes = spans.stops - spans.starts
-    masks = [mask_for(names[name], size) for name, size in zip(spans.names.tolist(), sizes.tolist(), strict=True)]
-    grown = np.zeros(rows + 1, np.int64)
-    np.add.at(grown, spans.rows + 1, np.array([len(mask) for mask in masks], np.int64) - sizes)
-    offsets = text.offsets - text.offsets[0] + np.cumsum(grown)
-    if offsets[-1] > _MOST:
-        raise ValueError(
-            f"With its masks the column would hold {offsets[-1]} bytes, and a column of strings can hold {_MOST}; "
-            "mask smaller batches."
-        )
-    raw = text.data.data
-    parts: list[bytes | memoryview] = []
-    at = int(text.offsets[0])
-    for start, stop, mask in zip(spans.starts.tolist(), spans.stops.tolist(), masks, strict=True):
-        parts += [raw[at:start], mask]
-        at = stop
-    parts.append(raw[at : int(text.offsets[-1])])
-    validity = None if text.valid.all() else pa.array(text.valid).buffers()[1]
-    buffers = [validity, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(b"".join(parts))]
-    return Masked(pa.StringArray.from_buffers(rows, buffers[1], buffers[2], buffers[0]), tally)
-
-
-def mask_column(column: pa.StringArray, kinds: Iterable[Kind], names: Sequence[str]) -> Masked:
-    """Find and mask in one go; see :func:`locate` and :func:`masked`."""
-    text = text_buffers(column)
-    return masked(column, text, locate(text, kinds, names), names)

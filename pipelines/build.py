@@ -99,7 +99,7 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
     parts = intake.list_parts(plan, summaries)
     intake.score_parts(plan, parts, engine, report)
     identity = store.fingerprint([[part.source, part.id] for part in parts])
-    pool = Pool(plan.store, parts, identity, [source.name for source in plan.sources], engine, report)
+    pool = Pool(plan.store, parts, identity, [source.name for source in plan.sources], engine, report, masks=plan.masks)
     earlier.tell_pool(plan.out, tail(pool.listing()))
     clusters = duplicates.find_clusters(plan, pool)
     counts = mixture.count_duplicates(plan, pool, clusters) if plan.signature else None
@@ -188,7 +188,7 @@ def _ledger_tasks(  # noqa: PLR0917 what a ledger is made of
     plan: Plan, pool: Pool, name: str, choices: Choices, ladder: Ladder, held: Ladder | None
 ) -> list[dict[str, Any]]:
     rules = [str(rule) for rule in plan.study.recipe(name).keep]
-    identity = [ladder.identity, choices.identity, held and held.identity, rules, list(ladder.rungs)]
+    identity = [ladder.identity, choices.identity, held and held.identity, rules, list(ladder.rungs), pool.edits]
     tasks = pool.tasks(
         choices=store.join(choices.folder, "choices"),
         places=store.join(ladder.folder, "places"),
@@ -196,6 +196,7 @@ def _ledger_tasks(  # noqa: PLR0917 what a ledger is made of
         rules=rules,
         rungs=list(ladder.rungs),
         ends=ladder.ends(plan.study.settings.sequence_length),
+        edits=pool.edits,
         identity=store.fingerprint(identity),
     )
     for task in tasks:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from ..filters.hashing import fmix64, mix64
 from . import keys, segments, store
 from .parts import Part, Store, read_clusters
-from .repeated_lines import Cutter
+from .repeated_lines import emptied
 from .schema import BUCKET_BITS, CANDIDATE, CLASS_STARTS, CLASSES, DUPLICATED, EMPTIED, EXCLUDED, NO_DOCUMENT
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class _View:
         for n in range(rules - 1, -1, -1):
             codes[~self._passes(n)] = n + 1
         if self.recipe.get("cut"):
-            codes[Cutter(self.place, self.part, self.recipe["cut"]).emptied(self.part.rows)] = EMPTIED
+            codes[emptied(self.place, self.part, self.recipe["cut"])] = EMPTIED
         excluded = self.excluded()
         if excluded is not None:
             codes[excluded.column("row").to_numpy()] = EXCLUDED

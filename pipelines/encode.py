@@ -14,8 +14,8 @@ from ..filters.kernels import kernel
 from ..tokenizers.loading import load_bytes
 from ..tokenizers.sections import TokenizerSection
 from . import segments, store
+from .edits import Editor
 from .parts import Part, Store
-from .repeated_lines import Cutter
 from .schema import BUCKET_BITS, CANDIDATE
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _count(choice: pa.Table, mask: NDArray[np.bool_], lengths: NDArray[np.int64]
 def _encode(place: Store, part: Part, spec: dict[str, Any], new: NDArray[np.int64], order: NDArray[np.int64]) -> None:
     engine = tokenizer(spec["section"], spec["model"])
     lengths, pieces = [], []
-    for texts in _texts(place.documents(part.id), new, Cutter(place, part, spec.get("cut", ""))):
+    for texts in _texts(place.documents(part.id), new, Editor(place, part, spec.get("edits", {}))):
         offsets, ids = engine.encode(texts)
         # one end-of-document token after each document
         pieces.append(np.insert(ids, offsets[1:], ids.dtype.type(engine.end_of_document)))
@@ -100,8 +100,8 @@ def _reorder(ids: Any, starts: Any, order: Any, offsets: Any, out: Any) -> None:
         out[offsets[n] : offsets[n + 1]] = ids[starts[order[n]] : starts[order[n]] + length]
 
 
-def _texts(path: str, rows: NDArray[np.int64], cutter: Cutter) -> Any:
-    """Texts of the given rows, ascending, by row group, without what is cut out of them."""
+def _texts(path: str, rows: NDArray[np.int64], editor: Editor) -> Any:
+    """Texts of the given rows, ascending, by row group, as they are encoded."""
     with store.open_input(path) as file:
         parquet = pq.ParquetFile(file)
         first = 0
@@ -110,5 +110,5 @@ def _texts(path: str, rows: NDArray[np.int64], cutter: Cutter) -> Any:
             inside = rows[(rows >= first) & (rows < last)] - first
             if len(inside):
                 column = parquet.read_row_group(n, columns=["text"], use_threads=False).column(0).combine_chunks()
-                yield cutter.cut(column.take(pa.array(inside)), first + inside)
+                yield editor.edit(column.take(pa.array(inside)), first + inside)
             first = last

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import keys, store
+from .edits import Editor
 from .parts import Part, Store
 from .schema import (
     CANDIDATE,
@@ -35,7 +36,7 @@ def write_ledger(payload: dict[str, Any], **_: Any) -> None:
     Args:
         payload: `store`, `part`, `ordinal`, `choices` and `places` (folders), `held_out` (folder of the places of the
             held-out set, or None), `rules` (texts), `rungs` (names), `ends` (for each rung, tokens of each stratum),
-            `ledger` and `marker` (paths of what is written), `identity`.
+            `edits` (`Pool.edits`), `ledger` and `marker` (paths of what is written), `identity`.
     """
     place, part = Store(payload["store"]), Part(**payload["part"])
     name = f"{payload['ordinal']:07d}.parquet"
@@ -48,6 +49,9 @@ def write_ledger(payload: dict[str, Any], **_: Any) -> None:
     survivors = choice.column("survivor").combine_chunks()
     told = (codes == DUPLICATED) | (codes == EXCLUDED)
     rungs = pa.array([*payload["rungs"], None], pa.string())
+    editor = Editor(place, part, payload["edits"])
+    masked = np.where((tokens > 0)[:, None], editor.counts(part.rows), 0)
+    masks = _masks(masked, editor.names)
     table = pa.table(
         [
             hexadecimal(documents.column("document")),
@@ -60,6 +64,7 @@ def write_ledger(payload: dict[str, Any], **_: Any) -> None:
             pc.if_else(pa.array(told), hexadecimal(survivors), pa.scalar(None, pa.string())),
             pa.array(tokens, mask=tokens == 0),
             rungs.take(pa.array(rung)),
+            masks,
         ],
         schema=LEDGER,
     )
@@ -80,8 +85,17 @@ def write_ledger(payload: dict[str, Any], **_: Any) -> None:
             "rows": part.rows,
             "first_rungs": np.bincount(rung, minlength=len(payload["rungs"]))[: len(payload["rungs"])].tolist(),
             "counts": counted.to_pylist(),
+            "masks": dict(zip(editor.names, masked.sum(axis=0).tolist(), strict=True)),
         },
     )
+
+
+def _masks(counts: NDArray[np.int32], names: list[str]) -> pa.Array:
+    """Counts of each name in each row as maps without zeros; a row without any is null."""
+    rows, at = np.nonzero(counts)
+    sizes = np.bincount(rows, minlength=len(counts))
+    offsets = pa.array(np.r_[0, np.cumsum(sizes)].astype(np.int32), mask=np.r_[sizes == 0, False])
+    return pa.MapArray.from_arrays(offsets, pa.array(names, pa.string()).take(pa.array(at)), pa.array(counts[rows, at]))
 
 
 def _rows(folder: str | None, name: str) -> NDArray[np.int64]:

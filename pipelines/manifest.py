@@ -32,7 +32,7 @@ class Made:
     Attributes:
         ladder: Its ladder.
         shards: Each one's keys `SHARD`.
-        ledgers: Each one's `path`, `sha256`, `source`, `rows`, `counts`, `first_rungs`.
+        ledgers: Each one's `path`, `sha256`, `source`, `rows`, `counts`, `masks`, `first_rungs`.
     """
 
     ladder: Ladder
@@ -101,6 +101,7 @@ def assemble(  # noqa: PLR0917 everything that a manifest tells
         "dedup": plan.dedup,
         "duplicates": duplicates.counts,
         "repeated_lines": repeated_lines,
+        "masks": plan.masked,
         "counts": _counts(plan, summaries),
         "held_out": None,
         "recipes": {name: _recipe(one, length, duplicates.in_rungs.get(name)) for name, one in made.items()},
@@ -222,6 +223,9 @@ def _outcomes(ledgers: list[dict[str, Any]]) -> dict[str, Any]:
             },
         )
         source["records"] += ledger["rows"]
+        for name, masks in ledger["masks"].items():
+            told = source["outcomes"][KEPT].setdefault("masks", {}) if masks else {}
+            told[name] = told.get(name, 0) + masks
         for row in ledger["counts"]:
             one = source["outcomes"][row["outcome"]]
             source["bytes"] += row["bytes"]

@@ -121,6 +121,17 @@ class Plan:
         return [self.repeated_lines if repeated else self.score_of[name], column] if column else None
 
     @property
+    def masks(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Fingerprint of each score whose finds are masked where text is encoded, and the names of their kinds."""
+        return tuple({self.score_of[name]: tuple(names) for name, names in self.masked.items()}.items())
+
+    @property
+    def masked(self) -> dict[str, list[str]]:
+        """The kinds that are masked, by the score that finds them."""
+        named = {name: getattr(score, "masked", ()) for name, score in self.study.scores.items()}
+        return {name: list(names) for name, names in named.items() if names}
+
+    @property
     def dedup(self) -> dict[str, Any]:
         """Parameters of clustering, with what they come to; earlier studies by their root hashes."""
         bands, rows = self.study.settings.dedup.banding
@@ -160,6 +171,7 @@ class Plan:
             "scores": {name: self.scores[fingerprint] for name, fingerprint in self.score_of.items()},
             "dedup": self.dedup,
             "repeated_lines": dataclasses.asdict(settings.repeated_lines) if settings.repeated_lines else None,
+            "masks": self.masked,
             "tokenizer": dataclasses.asdict(self.study.tokenizer),
             "held_out": short(settings.held_out.tokens) if settings.held_out else None,
             "recipes": {

@@ -40,6 +40,7 @@ class Pool:
         dtype: Of token ids; empty until the tokenizer is known.
         cut: Fingerprint of the repeated lines that are cut out of the text; empty where none are.
         cut_bytes: What that takes of all text.
+        masks: Fingerprint of each score whose finds are masked in the text, and the names of their kinds.
     """
 
     store: Store
@@ -52,6 +53,13 @@ class Pool:
     dtype: str = ""
     cut: str = ""
     cut_bytes: int = 0
+    masks: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def edits(self) -> dict[str, Any]:
+        """What is changed in the text that is encoded, as plain values; empty where nothing is."""
+        cut = {"cut": self.cut} if self.cut else {}
+        return cut | ({"masks": [[score, list(names)] for score, names in self.masks]} if self.masks else {})
 
     @property
     def documents(self) -> int:

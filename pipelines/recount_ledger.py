@@ -70,6 +70,7 @@ class Ledger:
             self._add(one.path, row)
         outcome, tokens, rung = (table.column(name).combine_chunks() for name in ("outcome", "tokens", "first_rung"))
         kept = pc.equal(outcome, KEPT)
+        self._masks(one, table.column("masks"), kept)
         stands = pc.or_(pc.is_valid(tokens), pc.is_valid(rung))
         number = pc.index_in(rung, self.rungs)
         if not holds_all(pc.equal(kept, stands)) or not holds_all(pc.equal(kept, pc.is_valid(number))):
@@ -113,6 +114,15 @@ class Ledger:
             one["tokens"] = one.get("tokens", 0) + (row["tokens_sum"] or 0)
         elif row["outcome"] != DUPLICATE and row["reason"] is not None:
             one["reasons"][row["reason"]] = one["reasons"].get(row["reason"], 0) + row["bytes_count"]
+
+    def _masks(self, one: LedgerFile, column: pa.ChunkedArray, kept: pa.Array) -> None:
+        """Masks in kept documents; no other row tells of any."""
+        if not holds_all(pc.or_(kept, pc.is_null(column))):
+            self.faults.append(f"{one.path}: rows that are not kept tell of masks")
+        pairs = pc.list_flatten(pc.cast(column, pa.list_(pa.struct({"key": pa.string(), "value": pa.int32()}))))
+        for name, masks in zip(*(pc.struct_field(pairs, [n]).to_pylist() for n in (0, 1)), strict=True):
+            told = self.sources[one.source]["outcomes"][KEPT].setdefault("masks", {})
+            told[name] = told.get(name, 0) + masks
 
     def _without_document(self, one: LedgerFile, table: pa.Table) -> None:
         """Records, bytes and documents as read, and why a record gave none."""

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..filters.kernels import text_buffers
-from ..filters.line_hashes import Units, count_documents, cut_spans, find_units, look_up
+from ..filters.line_hashes import Units, count_documents, find_units, look_up
 from . import keys, store
 from .parts import Part, Store, read_clusters
 from .schema import REPEATED_LINES
@@ -111,27 +111,18 @@ def mark_part(payload: dict[str, Any], **_: Any) -> None:
     store.write_json(payload["summary"], {**summary, "most": listed})
 
 
-class Cutter:
-    """Cuts the repeated lines out of a part's texts, or leaves them as they are."""
+def emptied(place: Store, part: Part, lines: str) -> NDArray[np.bool_]:
+    """For each row of a part whether it is a text of which the cut leaves nothing.
 
-    def __init__(self, place: Store, part: Part, lines: str) -> None:
-        """Read where they stand; `lines` is the fingerprint of their columns, empty where nothing is cut."""
-        path = place.score(lines, part.id)
-        self._spans = store.read_table(path, ["starts", "stops", "emptied"]).combine_chunks() if lines else None
-
-    def emptied(self, rows: int) -> NDArray[np.bool_]:
-        """For each of the part's rows whether it is a text of which nothing is left."""
-        if self._spans is None:
-            return np.zeros(rows, bool)
-        column = self._spans.column("emptied").combine_chunks().fill_null(False)
-        return np.asarray(column.to_numpy(zero_copy_only=False), bool)
-
-    def cut(self, column: pa.StringArray, rows: NDArray[np.int64]) -> pa.StringArray:
-        """The texts of these rows without what is cut out of them."""
-        if self._spans is None:
-            return column
-        spans = self._spans.take(pa.array(rows))
-        return cut_spans(column, *(spans.column(name).combine_chunks() for name in ("starts", "stops")))
+    Args:
+        place: The store.
+        part: The part.
+        lines: Fingerprint of the columns, empty where nothing is cut.
+    """
+    if not lines:
+        return np.zeros(part.rows, bool)
+    column = store.read_table(place.score(lines, part.id), ["emptied"]).column(0).combine_chunks().fill_null(False)
+    return np.asarray(column.to_numpy(zero_copy_only=False), bool)
 
 
 def _texts(path: str) -> Iterator[tuple[int, pa.StringArray]]:

@@ -84,5 +84,6 @@ LEDGER = pa.schema(
         pa.field("survivor", pa.string()),  # hex of the survivor's id
         pa.field("tokens", pa.int64()),  # set where the document stands in the stream
         pa.field("first_rung", pa.string()),
+        pa.field("masks", pa.map_(pa.string(), pa.int32())),  # masks of each kind in a text that stands in the stream
     ]
 )

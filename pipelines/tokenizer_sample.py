@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 
 from ..filters.hashing import mix64
 from . import keys, store
+from .edits import Editor
 from .parts import Part, Store
-from .repeated_lines import Cutter
+from .repeated_lines import emptied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,15 +28,15 @@ def sample_part(payload: dict[str, Any], **_: Any) -> None:
     ids = keys.id_array(documents)
     priority = mix64(SEED, ids["high"].astype("<u8"), ids["low"].astype("<u8"))
     inside = documents.is_valid().to_numpy(zero_copy_only=False) & (priority <= np.uint64(payload["below"]))
-    cutter = Cutter(place, part, payload["cut"])
-    inside &= ~cutter.emptied(part.rows)
+    editor = Editor(place, part, payload["edits"])
+    inside &= ~emptied(place, part, payload["edits"].get("cut", ""))
     texts = []
     with store.open_input(place.documents(part.id)) as file:
         parquet, first = pq.ParquetFile(file), 0
         for n in range(parquet.num_row_groups):
             column = parquet.read_row_group(n, columns=["text"], use_threads=False).column(0).combine_chunks()
             rows = np.flatnonzero(inside[first : first + len(column)])
-            texts.append(cutter.cut(column.take(pa.array(rows)), first + rows))
+            texts.append(editor.edit(column.take(pa.array(rows)), first + rows))
             first += len(column)
     table = pa.table(
         {

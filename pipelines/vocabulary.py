@@ -36,22 +36,24 @@ def open_tokenizer(plan: Plan, pool: Pool) -> tuple[Tokenizer, bytes, Pool]:
     if path and not store.exists(path):
         store.write_bytes(path, model)
     text = TypeAdapter(TokenizerSection).dump_json(section).decode()
-    fingerprint = store.fingerprint([fingerprint, pool.cut]) if pool.cut else fingerprint
-    spec = {"fingerprint": fingerprint, "section": text, "model": path, "cut": pool.cut}
+    fingerprint = store.fingerprint([fingerprint, pool.edits]) if pool.edits else fingerprint
+    spec = {"fingerprint": fingerprint, "section": text, "model": path, "edits": pool.edits}
     return tokenizer, model, dataclasses.replace(pool, tokenizer=spec, dtype=tokenizer.dtype.name)
 
 
 def _train(pool: Pool, parameters: TrainSentencePiece) -> bytes:
     from ..tokenizers.sentencepieces import train_sentencepiece
 
-    name = store.fingerprint([FORMAT, pool.identity, parameters, *([pool.cut] if pool.cut else [])])
+    name = store.fingerprint([FORMAT, pool.identity, parameters, *([pool.edits] if pool.edits else [])])
     path = pool.store.path("trained", f"{name}.model")
     if store.exists(path):
         return store.read_bytes(path)
     folder = pool.store.path("samples", name)
     below = share_below(parameters.sample_bytes, sum(part.text_bytes for part in pool.parts) - pool.cut_bytes)
     target = f"{PIPELINES}.tokenizer_sample:sample_part"
-    tasks = [(numbered(folder, task["ordinal"]), task) for task in pool.tasks(folder=folder, below=below, cut=pool.cut)]
+    tasks = [
+        (numbered(folder, task["ordinal"]), task) for task in pool.tasks(folder=folder, below=below, edits=pool.edits)
+    ]
     pool.run_missing("sample text", target, tasks)
     with pool.report.stage("train the tokenizer", 1, lambda: 0):
         try:

@@ -656,8 +656,8 @@ def repeated_lines(documents, unit: str, least: int, many: int) -> dict[int, tup
 # --- filters: personal data, secrets ------------------------------------------------------------------------------
 
 
-def finds(text: str, kinds) -> list[tuple[int, int, str]]:
-    """First byte, byte behind the last, and name of what the patterns find in the whole text, with :mod:`re`."""
+def candidates(text: str, kinds) -> list[tuple[int, int, int, str]]:
+    """First byte, byte behind the last with its sign turned, order of the kind, and name of all that patterns find."""
     import re
 
     raw = text.encode()
@@ -672,21 +672,50 @@ def finds(text: str, kinds) -> list[tuple[int, int, str]]:
             more = 0 if kind.end is None else kind.end(raw[stop : stop + kind.reach])
             if more >= 0:
                 found.append((start, -stop - more, order, kind.name))
+    return sorted(found)
+
+
+def finds(text: str, kinds) -> list[tuple[int, int, str]]:
+    """First byte, byte behind the last, and name of what the patterns find in the whole text, with :mod:`re`."""
     kept: list[tuple[int, int, str]] = []
-    for start, negative, _, name in sorted(found):
+    for start, negative, _, name in candidates(text, kinds):
         if not kept or start >= kept[-1][1]:
             kept.append((start, -negative, name))
     return kept
 
 
 def with_masks(text: str, kinds) -> str:
-    """The text with a mask for every find, put in from the back."""
+    """The text with a mask for every find, or for several that overlap, put in from the back."""
     raw = text.encode()
-    for start, stop, name in reversed(finds(text, kinds)):
-        size = max(stop - start, len(name) + 2)
-        length = 16 if size <= 16 else 32 if size <= 32 else 64
-        raw = raw[:start] + b"[" + name.encode() + b"_" * (length - 2 - len(name)) + b"]" + raw[stop:]
+    for start, stop, name in reversed(
+        merged([(start, -stop, name) for start, stop, _, name in candidates(text, kinds)])
+    ):
+        raw = raw[:start] + mask(name, stop - start) + raw[stop:]
     return raw.decode()
+
+
+def mask(name: str, size: int) -> bytes:
+    """The mask of a name for so many bytes."""
+    length = min((length for length in (16, 32, 64) if length >= max(size, len(name) + 2)), default=64)
+    return b"[" + name.encode() + b"_" * (length - 2 - len(name)) + b"]"
+
+
+def merged(spans: list[tuple[int, int, object]]) -> list[tuple[int, int, object]]:
+    """Spans (first byte, byte behind the last, name or None for a cut), those joined that share a byte.
+
+    What is masked inside of a cut is gone; what is joined has the name of the first that has one.
+    """
+    cuts = [(start, stop) for start, stop, name in spans if name is None]
+    inside = lambda start, stop: any(first <= start and stop <= last for first, last in cuts)  # noqa: E731
+    left = [(start, stop, name) for start, stop, name in spans if name is None or not inside(start, stop)]
+    out: list[tuple[int, int, object]] = []
+    for start, stop, name in sorted(left, key=lambda one: (one[0], -one[1])):
+        if out and start < out[-1][1]:
+            first, last, said = out.pop()
+            out.append((first, max(last, stop), name if said is None else said))
+        else:
+            out.append((start, stop, name))
+    return out
 
 
 # --- filters: manipulation ----------------------------------------------------------------------------------------

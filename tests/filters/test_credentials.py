@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tokenladder.filters.credential_kinds import KINDS, is_random
 from tokenladder.filters.credentials import NAMES, Secrets
+from tokenladder.filters.personal import MASKS
 
 import naive
 
@@ -91,7 +92,10 @@ def test_finds_and_masks_equal_those_of_patterns_over_the_whole_text(texts, skip
             continue
         names = [name for _, _, name in naive.finds(text, KINDS)]
         reason = next((name for name in NAMES if name in names), "pass")
+        edits = [row.pop(name) for name in MASKS.names]
         assert row == {"reason": reason, "total": len(names), **{name: names.count(name) for name in NAMES}}
+        merged = naive.merged([(start, -stop, name) for start, stop, _, name in naive.candidates(text, KINDS)])
+        assert list(zip(*edits, strict=True)) == [(start, stop, NAMES.index(name)) for start, stop, name in merged]
         assert mask == naive.with_masks(text, KINDS)
 
 

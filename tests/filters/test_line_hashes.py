@@ -30,7 +30,6 @@ PIECES = [
 ]
 TEXT = st.lists(st.sampled_from([*PIECES, *BREAKS, *BREAKS]), max_size=25).map("".join) | st.text(max_size=40)
 UNIT = st.sampled_from(line_hashes.UNITS)
-INT32S = pa.list_(pa.int32())
 
 
 @given(st.lists(st.none() | TEXT, max_size=6), UNIT, st.integers(1, 9), st.integers(0, 2))
@@ -74,33 +73,9 @@ def test_hashes_are_looked_up(hashes, known):
     assert places.tolist() == [known.index(one) if one in known else -1 for one in hashes]
 
 
-@given(st.lists(st.none() | st.binary(max_size=12), max_size=6), st.integers(0, 2), st.data())
-def test_spans_are_cut_out(texts, skipped, data):
-    borders = [sorted(data.draw(st.lists(st.integers(0, len(text or b"")), max_size=6))) for text in texts[skipped:]]
-    starts, stops = ([one[side : len(one) // 2 * 2 : 2] for one in borders] for side in (0, 1))
-    raw = pa.array(texts, pa.binary())
-    column = pa.Array.from_buffers(pa.string(), len(raw), raw.buffers()).slice(skipped)
-    cut = line_hashes.cut_spans(column, pa.array(starts, INT32S), pa.array(stops, INT32S))
-    expected = []
-    for text, begin, end in zip(texts[skipped:], starts, stops, strict=True):
-        gone = {at for first, last in zip(begin, end, strict=True) for at in range(first, last)}
-        expected.append(None if text is None else bytes(byte for at, byte in enumerate(text) if at not in gone))
-    assert cut.cast(pa.binary()).to_pylist() == expected
-
-
-def test_lists_may_be_slices_and_null():
-    column = pa.array(["abcdef", "ghi", "jkl"])
-    starts = pa.array([[9], [1, 4], None, [0]], INT32S).slice(1)
-    stops = pa.array([[9], [2, 6], None, [3]], INT32S).slice(1)
-    assert line_hashes.cut_spans(column, starts, stops).to_pylist() == ["acd", "ghi", ""]
-
-
 def test_an_empty_column_has_no_units():
     found = line_hashes.find_units(pa.array([], pa.string()))
     assert [column.tolist() for column in found] == [[0], [], [], [], []]
-    assert (
-        line_hashes.cut_spans(pa.array([], pa.string()), pa.array([], INT32S), pa.array([], INT32S)).to_pylist() == []
-    )
 
 
 @pytest.mark.parametrize(
@@ -160,21 +135,4 @@ def test_a_text_that_is_not_utf8_is_read_no_further_than_its_end():
 def test_impossible_parameters_are_refused(arguments, message):
     with pytest.raises(ValueError) as caught:
         line_hashes.find_units(pa.array(["a"]), *arguments)
-    assert str(caught.value) == message
-
-
-@pytest.mark.parametrize(
-    ("starts", "stops", "message"),
-    [
-        ([[0], []], [[1], []], "1 texts need as many lists of starts and stops; there are 2."),
-        ([[0]], [[]], "1 texts need as many lists of starts and stops; there are 1."),
-        ([[1]], [[4]], "The spans of text 0 do not lie inside it, one after the other."),
-        ([[-1]], [[1]], "The spans of text 0 do not lie inside it, one after the other."),
-        ([[0, 1]], [[2, 3]], "The spans of text 0 do not lie inside it, one after the other."),
-        ([[2]], [[1]], "The spans of text 0 do not lie inside it, one after the other."),
-    ],
-)
-def test_wrong_spans_are_refused(starts, stops, message):
-    with pytest.raises(ValueError) as caught:
-        line_hashes.cut_spans(pa.array(["abc"]), pa.array(starts, INT32S), pa.array(stops, INT32S))
     assert str(caught.value) == message

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters import spans
+from tokenladder.filters import masks, spans
 from tokenladder.filters.kernels import text_buffers
-from tokenladder.filters.personal import NAMES, Personal
+from tokenladder.filters.personal import MASKS, NAMES, Personal
 from tokenladder.filters.personal_kinds import kinds
 
 import naive
@@ -97,9 +97,13 @@ def test_finds_and_masks_equal_those_of_patterns_over_the_whole_text(texts, skip
         names = [name for _, _, name in naive.finds(text, wanted)]
         expected = {name: names.count(name) for name in NAMES}
         reason = next((name for name in NAMES if name in names), "pass")
+        edits = [row.pop(name) for name in MASKS.names]
         assert row == {"reason": reason, "total": len(names), **expected}
         assert mask == naive.with_masks(text, wanted)
-        assert count.tolist() == list(expected.values())
+        spans = [(start, -stop, name) for start, stop, _, name in naive.candidates(text, wanted)]
+        merged = naive.merged(spans)
+        assert list(zip(*edits, strict=True)) == [(start, stop, NAMES.index(name)) for start, stop, name in merged]
+        assert count.tolist() == [[name for _, _, name in merged].count(name) for name in NAMES]
 
 
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, some in FOUND.items() for text in some])
@@ -141,12 +145,23 @@ def test_masks_keep_the_class_of_length_and_are_counted():
     assert Personal().mask(column).column is column
 
 
+def test_finds_that_overlap_are_masked_whole():
+    """The mailbox ends where the number of a card begins."""
+    text = "pay 4539578763621486@analytical.org"
+    assert found(text) == {"email": 1}
+    only = Personal(masks=("card",)).mask(pa.array([text]))
+    assert only.column.to_pylist() == [text]
+    both = Personal(masks=("all",)).mask(pa.array([text, "+49 30 12345678"]))
+    assert both.column.to_pylist() == ["pay [email_________________________]", "[phone_________]"]
+    assert Personal(masks=("all",)).identity() == Personal(masks=NAMES).identity()
+
+
 def test_a_mask_is_never_shorter_than_its_name():
-    assert spans.mask_for("italian_codice_fiscale", 16) == b"[italian_codice_fiscale________]"
+    assert masks.mask_for("italian_codice_fiscale", 16) == b"[italian_codice_fiscale________]"
 
 
 def test_a_column_that_masks_would_make_too_large_is_refused(monkeypatch):
-    monkeypatch.setattr(spans, "_MOST", 20)
+    monkeypatch.setattr(masks, "_MOST", 20)
     with pytest.raises(
         ValueError, match=r"With its masks the column would hold 32 bytes, .* hold 20; mask smaller batch"
     ):
@@ -191,7 +206,7 @@ def test_runs_are_the_longest_of_their_bytes(raw, members, shortest, least):
     [
         ({"kinds": ()}, "personal: kinds is empty; name some of email, ipv4, .*, or leave it out for all"),
         ({"kinds": ("mail",)}, "personal: kinds has 'mail', which is none of email, ipv4"),
-        ({"masks": ("mail",)}, "personal: masks has 'mail', which is none of email, ipv4"),
+        ({"masks": ("mail",)}, "personal: masks has 'mail', which is none of all, email, ipv4"),
         ({"kinds": ("email",), "masks": ("card",)}, "personal: masks has 'card', but kinds has not; add it there too"),
     ],
 )

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from small_store import Store, exchange, identity, payload, write_part
 
 from tokenladder.pipelines import repeated_lines, schema, store
+from tokenladder.pipelines.edits import Editor
 from tokenladder.pipelines.explain import explain
 from tokenladder.pipelines.study_file import StudyError, load
 from tokenladder.pipelines.verify import verify
@@ -325,9 +326,7 @@ def test_stages_equal_the_slow_twin_however_documents_are_dealt(tmp_path_factory
         table = place.column(made[n], ("lines", "repeated_lines")).to_pylist()
         cut = place.column(made[n], ("lines", "cut_lines")).to_pylist()
         rows = np.array([row for row, text in enumerate(texts) if text is not None], np.int64)
-        kept = repeated_lines.Cutter(place, made[n], "lines").cut(
-            pa.array([texts[row] for row in rows], pa.string()), rows
-        )
+        kept = Editor(place, made[n], {"cut": "lines"}).edit(pa.array([texts[row] for row in rows], pa.string()), rows)
         left = iter(kept.to_pylist())
         for own, text, repeats, away in zip(ids[n], texts, table, cut, strict=True):
             if text is None:
