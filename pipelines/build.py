@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 from ..data_cards.card import render_card
+from ..tokenizers.loading import FILES
 from . import boilerplate, duplicates, earlier, intake, ladders, manifest, mixture, shards, store
 from .engine import Engine
 from .parts import read_all
@@ -155,9 +156,9 @@ def _publish(plan: Plan, value: dict[str, Any], model: bytes) -> None:
     """Write what describes the result, and last the manifest; files that would not change are left alone."""
     files = {"study.toml": plan.study.text.encode(), "README.md": render_card(value).encode()}
     if model:
-        files["tokenizer.model"] = model
-    else:
-        store.remove(store.join(plan.out, "tokenizer.model"))  # of an earlier tokenizer
+        files[FILES[plan.study.tokenizer.type]] = model
+    for name in sorted(set(FILES.values()) - set(files)):
+        store.remove(store.join(plan.out, name))  # of an earlier tokenizer
     files["manifest.json"] = (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
     for name, data in files.items():
         path = store.join(plan.out, name)

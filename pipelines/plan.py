@@ -12,7 +12,6 @@ import pyarrow as pa
 from ..filters.minhash import MinHash
 from ..filters.sketch import Sketch
 from ..tokenizers.loading import load_bytes
-from ..tokenizers.sections import SentencePieceSection
 from . import store
 from .earlier import Earlier, open_earlier
 from .ladder import held_out_seed
@@ -290,7 +289,7 @@ def _spec(family: Family) -> dict[str, Any]:
 
 def _model(study: Study, mistakes: list[str]) -> bytes:
     section = study.tokenizer
-    if isinstance(section, SentencePieceSection) and section.train is not None:
+    if getattr(section, "train", None) is not None:
         return b""
     try:
         path = getattr(section, "path", None)

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
-from ..tokenizers.loading import load_bytes
+from ..tokenizers.loading import FILES, load_bytes
 from ..tokenizers.sections import TokenizerSection
 from . import keys, store
 from .ranges import copy_ranges
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..tokenizers.protocol import Tokenizer
-
-MODELS = ("tokenizer.model", "tokenizer.json", "tokenizer.tiktoken")
-"""What a result's tokenizer file may be called."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +128,9 @@ class Result:
         try:
             table = tomllib.loads(store.read_bytes(store.join(self.out, "study.toml")).decode())["tokenizer"]
             section: TokenizerSection = TypeAdapter(TokenizerSection).validate_python(table)
-            here = store.names(self.out)
-            path = next((store.join(self.out, name) for name in MODELS if name in here), None)
-            tokenizer = load_bytes(section, store.read_bytes(path) if path else b"")
+            path = store.join(self.out, FILES[section.type]) if section.type in FILES else ""
+            named = getattr(section, "encoding", None) is not None  # by a library, which has the file
+            tokenizer = load_bytes(section, store.read_bytes(path) if path and not named else b"")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise store.UserError(f"{self.out}: its tokenizer cannot be opened: {error}") from error
         known = self.manifest.tokenizer

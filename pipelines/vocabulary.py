@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from ..tokenizers.loading import load_bytes
-from ..tokenizers.sections import SentencePieceSection, TokenizerSection
+from ..tokenizers.sections import TokenizerSection
 from . import store
 from .plan import FORMAT
 from .pool import PIPELINES, numbered
@@ -16,7 +16,7 @@ from .tokenizer_sample import sampled_texts, share_below
 
 if TYPE_CHECKING:
     from ..tokenizers.protocol import Tokenizer
-    from ..tokenizers.sections import TrainSentencePiece
+    from ..tokenizers.training import Train
     from .plan import Plan
     from .pool import Pool
 
@@ -28,8 +28,9 @@ def open_tokenizer(plan: Plan, pool: Pool) -> tuple[Tokenizer, bytes, Pool]:
         UserError: The text is too little for the vocabulary that is asked for.
     """
     section, model = plan.study.tokenizer, plan.tokenizer_model
-    if isinstance(section, SentencePieceSection) and section.train is not None:
-        model = _train(pool, section.train)
+    parameters = getattr(section, "train", None)
+    if parameters is not None:
+        model = _train(pool, parameters)
     tokenizer = load_bytes(section, model)
     fingerprint = store.fingerprint(tokenizer.identity())
     path = pool.store.path("tokenizers", f"{fingerprint}.model") if model else ""
@@ -41,8 +42,8 @@ def open_tokenizer(plan: Plan, pool: Pool) -> tuple[Tokenizer, bytes, Pool]:
     return tokenizer, model, dataclasses.replace(pool, tokenizer=spec, dtype=tokenizer.dtype.name)
 
 
-def _train(pool: Pool, parameters: TrainSentencePiece) -> bytes:
-    from ..tokenizers.sentencepieces import train_sentencepiece
+def _train(pool: Pool, parameters: Train) -> bytes:
+    from ..tokenizers.training import train
 
     name = store.fingerprint([FORMAT, pool.identity, parameters, *([pool.edits] if pool.edits else [])])
     path = pool.store.path("trained", f"{name}.model")
@@ -57,7 +58,7 @@ def _train(pool: Pool, parameters: TrainSentencePiece) -> bytes:
     pool.run_missing("sample text", target, tasks)
     with pool.report.stage("train the tokenizer", 1, lambda: 0):
         try:
-            model = train_sentencepiece(sampled_texts(folder), parameters)
+            model = train(sampled_texts(folder), parameters)
         except ValueError as error:
             raise store.UserError(f"tokenizer.train: {error}") from error
     store.write_bytes(path, model)

@@ -12,6 +12,9 @@ from .sections import BytesSection, HuggingFaceSection, SentencePieceSection, Ti
 LARGEST_FILE = 1 << 30
 """Bytes. The largest tokenizer files in use are under 50 MB."""
 
+FILES = {"huggingface": "tokenizer.json", "sentencepiece": "tokenizer.model", "tiktoken": "tokenizer.tiktoken"}
+"""What the file of each type is called beside what was made with it; other types have none."""
+
 _RANK_LINE = re.compile(rb"[A-Za-z0-9+/]+={0,2} \d+\r?\n")
 
 
@@ -19,7 +22,7 @@ def load(section: TokenizerSection, folder: Path) -> Tokenizer:
     """Open the tokenizer that a section names.
 
     Args:
-        section: the section. One with `train` has no file: train it with `train_sentencepiece`, and give the result to
+        section: the section. One with `train` has no file: train it with `training.train`, and give the result to
             `load_bytes`.
         folder: what relative paths start from, the folder of the study file.
 
@@ -29,7 +32,7 @@ def load(section: TokenizerSection, folder: Path) -> Tokenizer:
     >>> load(BytesSection(), Path(".")).vocabulary_size
     257
     """
-    if isinstance(section, SentencePieceSection) and section.path is None:
+    if getattr(section, "train", None) is not None:
         raise ValueError("This tokenizer is still to be trained on the study's text; there is no file to load.")
     if isinstance(section, BytesSection) or section.path is None:
         return load_bytes(section, b"")

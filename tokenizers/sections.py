@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
 MODELS = ("bpe", "unigram")
+PATTERNS = ("cl100k", "gpt2")
 SMALLEST_TRAINED = 300
 """3 control pieces, 256 pieces for single bytes, and room for some characters."""
 
@@ -33,6 +34,19 @@ def parse_bytes(size: str | int) -> int:
     if whole < 1:
         raise ValueError(f'A size must be at least one byte, not {size!r}; write it like "20MB".')
     return whole
+
+
+def check_vocabulary(size: int) -> None:
+    """Refuse a vocabulary that cannot be trained.
+
+    Raises:
+        ValueError: it has no room beside the single bytes, or is larger than any in use.
+    """
+    if not SMALLEST_TRAINED <= size <= 1_000_000:
+        raise ValueError(
+            f"train.vocabulary is {size}; it must be between {SMALLEST_TRAINED} (256 ids are taken by single bytes) "
+            "and 1,000,000."
+        )
 
 
 @dataclass(frozen=True)
@@ -59,11 +73,7 @@ class TrainSentencePiece:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if not SMALLEST_TRAINED <= self.vocabulary <= 1_000_000:
-            raise ValueError(
-                f"train.vocabulary is {self.vocabulary}; it must be between {SMALLEST_TRAINED} (256 ids are taken by "
-                "single bytes) and 1,000,000."
-            )
+        check_vocabulary(self.vocabulary)
         if self.model not in MODELS:
             raise ValueError(f'train.model is {self.model!r}; it must be "bpe" or "unigram".')
         if not 0.9 <= self.character_coverage <= 1:
@@ -103,19 +113,59 @@ class SentencePieceSection:
 
 
 @dataclass(frozen=True)
+class TrainHuggingFace:
+    """How to train a byte-level BPE (Radford et al. 2019) on the study's own text, as a `tokenizer.json`.
+
+    Attributes:
+        vocabulary: ids in all, with 256 for single bytes and one for the end of a document; exactly so many are made.
+        bytes: how much text to train on, in UTF-8 bytes, as a number or like "20MB". The rest is not read.
+        pattern: the published regular expression that cuts text before merging: "cl100k", in which digits come in
+            groups of at most three and line ends stay together, or "gpt2".
+    """
+
+    vocabulary: int = 32000
+    bytes: str | int = "20MB"
+    pattern: Literal["cl100k", "gpt2"] = "cl100k"
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        check_vocabulary(self.vocabulary)
+        if self.pattern not in PATTERNS:
+            raise ValueError(f'train.pattern is {self.pattern!r}; it must be "cl100k" or "gpt2".')
+        parse_bytes(self.bytes)
+
+    @property
+    def sample_bytes(self) -> int:
+        """The size of the sample in bytes."""
+        return parse_bytes(self.bytes)
+
+
+@dataclass(frozen=True)
 class HuggingFaceSection:
-    """A tokenizer of Hugging Face's `tokenizers`.
+    """A tokenizer of Hugging Face's `tokenizers`: a file, or one trained on the study's text.
 
     Attributes:
         path: the `tokenizer.json` file, relative to the study's folder.
+        train: how to train one instead.
         end_of_document: a token of the vocabulary, or its id; without it, a well-known one is looked for.
     """
 
-    path: str
+    path: str | None = None
+    train: TrainHuggingFace | None = None
     type: Literal["huggingface"] = "huggingface"
     end_of_document: str | int | None = None
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        """Check that there is one origin."""
+        if (self.path is None) == (self.train is None):
+            raise ValueError(
+                'A Hugging Face tokenizer needs either path = "tokenizer.json" or train = { vocabulary = 32000 }, '
+                f"and {'neither' if self.path is None else 'both'} are given."
+            )
 
 
 @dataclass(frozen=True)
