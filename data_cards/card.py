@@ -58,6 +58,7 @@ def render_card(manifest: dict[str, Any]) -> str:
         _sources(manifest["counts"]),
         *(_funnel(name, recipe) for name, recipe in recipes.items()),
         _duplicates(manifest),
+        *_contamination(manifest),
         _making(manifest),
         _checking(manifest),
     ]
@@ -234,6 +235,25 @@ def _duplicates(manifest: dict[str, Any]) -> str:
         text += "\n\nDocuments of a rung with a near duplicate before them in it:\n\n"
         text += _table(("recipe", "rung", "documents", "repeated"), repeats, texts=2)
     return text
+
+
+def _contamination(manifest: dict[str, Any]) -> list[str]:
+    """Which items of evaluation sets stand in the pool: nothing for a study that looks for none."""
+    rows = [
+        (
+            _text(score),
+            _text(name),
+            *_numbers(one["items"], one["items"] - one["too_short"], one["found"], one["answered"]),
+            ", ".join(f"{_text(source)} {n:,}" for source, n in sorted(one["documents"].items())) or "–",
+        )
+        for score, found in sorted((manifest.get("contamination") or {}).items())
+        for name, one in found["sets"].items()
+    ]
+    if not rows:
+        return []
+    heads = ("score", "set", "items", "looked for", "found", "with their answer", "in documents of")
+    text = "Items of evaluation sets that documents of the whole pool hold, before any rule:"
+    return [f"## Evaluation sets\n\n{text}\n\n{_table(heads, rows, texts=2)}"]
 
 
 def _share(part: int, whole: int) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FAMILIES = {
     "code": "source_code:SourceCode",
     "compression": "compression:Compression",
+    "contamination": "contamination:Contamination",
     "domains": "domains:Domains",
     "fasttext": "fasttext:FastText",
     "gopher": "gopher:Gopher",

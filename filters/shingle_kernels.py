@@ -126,7 +126,7 @@ def hash_shingles(tokens: Any, span: int, out: Any) -> None:
 
 
 @inlined
-def _piece_end(data: Any, first: Any, index: Any, stop: Any) -> Any:
+def piece_end(data: Any, first: Any, index: Any, stop: Any) -> Any:
     """Where the piece at ``index`` of a document that starts at ``first`` ends.
 
     That is at the first white space in ASCII from the next multiple of PIECE on: no token goes on there.
@@ -146,7 +146,7 @@ def longest_piece(offsets: Any, data: Any, valid: Any) -> Any:
             index = first = np.uint64(offsets[row])
             stop = np.uint64(offsets[row + 1])
             while index < stop:
-                end = _piece_end(data, first, index, stop)
+                end = piece_end(data, first, index, stop)
                 longest = max(longest, end - index)
                 index = end
     return longest
@@ -165,7 +165,7 @@ def _hash_document(  # noqa: PLR0917 (a kernel takes columns)
     begins_line = np.uint64(1)
     index = start
     while index < stop:
-        end = _piece_end(data, first, index, stop)
+        end = piece_end(data, first, index, stop)
         if unit == CODE:
             size = code_text(data, index, end, flags, room.text)
             count, begins_line = mark_code(room.text, size, begins_line, room.starts, room.ends)

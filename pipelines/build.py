@@ -9,7 +9,7 @@ import filelock
 
 from ..data_cards.card import render_card
 from ..tokenizers.loading import FILES
-from . import boilerplate, duplicates, earlier, intake, ladders, manifest, mixture, shards, store
+from . import boilerplate, contaminated, duplicates, earlier, intake, ladders, manifest, mixture, shards, store
 from .engine import Engine
 from .parts import read_all
 from .pool import PIPELINES, Pool
@@ -148,6 +148,7 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
         manifest.Duplicates(counts, in_rungs),
         repeated_lines,
     )
+    value["contamination"] = contaminated.count_found(plan, pool)
     _publish(plan, value, model)
     return value
 

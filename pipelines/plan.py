@@ -33,6 +33,10 @@ SKETCH_SIZE = 128
 """Hashes of a document's sketch, where containment is asked for."""
 
 
+READS_FILES = ("model", "sets")
+"""Fields of scores that read files of the user's: these are tried before any work."""
+
+
 @dataclass(frozen=True)
 class SourcePlan:
     """One source, cut into slices.
@@ -225,7 +229,7 @@ def make_plan(study: Study, out: str, store_root: str | None = None) -> Plan:
         sources.append(SourcePlan(name, source, tuple(named)))
     model = _model(study, mistakes)
     for name, family in study.scores.items():
-        if hasattr(family, "model"):
+        if any(hasattr(family, field) for field in READS_FILES):
             _try(name, family, mistakes)
     dedup = study.settings.dedup
     bands, rows = dedup.banding

@@ -187,9 +187,7 @@ def _score(name: str, table: dict[str, Any], folder: str, mistakes: list[str]) -
     if name == "repeated_lines":
         mistakes.append(f"{where}: a rule that says '{name}' means the section [{name}]. Choose another name")
     rest = {key: value for key, value in table.items() if key != "type"}
-    if isinstance(rest.get("model"), str):
-        path = store.absolute(rest["model"], folder)
-        rest["model"] = path if store.exists(path) else rest["model"]
+    rest = _located_files(rest, folder)
     for key in LISTS & rest.keys():
         if isinstance(rest[key], list):
             rest[key] = [store.absolute(one, folder) if isinstance(one, str) and one else one for one in rest[key]]
@@ -200,6 +198,22 @@ def _score(name: str, table: dict[str, Any], folder: str, mistakes: list[str]) -
         except (OSError, ValueError) as error:
             mistakes.append(f"{where}: {error}")
     return found  # type: ignore[no-any-return] # the registry's classes are families
+
+
+_FILES = ("model", "path")
+"""Keys of a score, and of the tables in it, that name a file or a glob, or several."""
+
+
+def _located_files(value: Any, folder: str, key: str = "") -> Any:
+    """A score's table in which each file that stands in the study's folder has its absolute path; globs too."""
+    if isinstance(value, dict):
+        return {name: _located_files(each, folder, name) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_located_files(each, folder, key) for each in value]
+    if isinstance(value, str) and key in _FILES and value:
+        path = store.absolute(value, folder)
+        return path if "*" in value or store.exists(path) else value
+    return value
 
 
 def _tokenizer(table: Any, folder: str, mistakes: list[str]) -> Any:

@@ -962,6 +962,52 @@ def listed_address(name: str, domains, path_words) -> tuple[bool, int]:
     )
 
 
+# --- filters: evaluation sets -------------------------------------------------------------------------------------
+
+
+def contaminated(text: str, items, *, ngram: int, shortest: int, min_overlap: float, enough: int):
+    """Greatest share, longest run, distinct n-grams, and the items found, with whether their answer stands near.
+
+    ``items``: of each, its passages and its answer (or ""). No n-gram may stand in more than 16 of them.
+    """
+    import math
+
+    have = folded_words(text)
+    wanted = []
+    for passages, _ in items:
+        grams = set()
+        for passage in map(folded_words, passages):
+            span = min(ngram, len(passage))
+            if len(passage) >= shortest:
+                grams |= {tuple(passage[at : at + span]) for at in range(len(passage) - span + 1) if span}
+        wanted.append(grams)
+    known = set().union(*wanted)
+    places = {}
+    longest = 0
+    for span in {len(gram) for gram in known}:
+        run = 0
+        for at in range(len(have) - span + 1):
+            gram = tuple(have[at : at + span])
+            run = run + 1 if gram in known else 0
+            longest = max(longest, run + span - 1 if run else 0)
+            if run:
+                places.setdefault(gram, at)
+    best, found = 0.0, []
+    for number, (grams, (_, answer)) in enumerate(zip(wanted, items, strict=True)):
+        mine = [gram for gram in grams if gram in places]
+        if not mine:
+            continue
+        best = max(best, len(mine) / len(grams))
+        least = min(len(grams), max(1, shortest - ngram + 1))
+        if len(mine) >= max(least, min(enough, math.ceil(min_overlap * len(grams) - 1e-9))):
+            start = max(0, min(places[gram] for gram in mine) - 64)
+            stop = max(places[gram] + len(gram) for gram in mine) + 64
+            near, said = have[start:stop], folded_words(answer)
+            answered = any(said == near[at : at + len(said)] for at in range(len(near))) and bool(said)
+            found.append((number, answered))
+    return best, longest, len(places), found
+
+
 # --- scaling ------------------------------------------------------------------------------------------------------
 
 

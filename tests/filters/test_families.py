@@ -18,6 +18,7 @@ PARAMETERS = {
     "code": {},
     # Level 0 stores: its size is the same in every version of the library.
     "compression": {"level": 0},
+    "contamination": {"sets": {"questions": {"path": str(Path(__file__).parent / "listed_questions.jsonl")}}},
     "domains": {"files": (str(Path(__file__).parent / "listed_domains.txt"),)},
     "fasttext": {"model": "lid.176.ftz"},
     "gopher": {"min_words": 5},
