@@ -159,7 +159,7 @@ def dedup_by_duplodocus(program: Path, documents: Path, out: Path) -> Run:
             "--storage-dir",
             out / f"{target}-work",
         ]
-        words += ["--output-dir", out / target, "--text-key", "text", "--num-buckets", "14", "--bucket-size", "8"]
+        words += ["--output-dir", out / target, "--text-key", "text", "--num-buckets", "18", "--bucket-size", "6"]
         return checked([program, *words, "--ngram-size", "5", "--tokenizer", "uniseg", *more])
 
     usage = run("kept", "--remove-duplicates", "true")

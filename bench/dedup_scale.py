@@ -23,7 +23,7 @@ from tokenladder.pipelines import cluster, connect, grouping, keys, spill
 
 import dedup_ours
 
-BANDS, ROWS = 14, 8
+BANDS, ROWS = 18, 6
 DOCUMENTS = 1_000_000
 """Documents whose records one task emits."""
 RANGES = 1024
@@ -67,7 +67,7 @@ def grouping_of(millions: int, folder: Path) -> Result:
     """Group the records of so many million signatures through files, as a build does, and find the components.
 
     Args:
-        millions: Documents, 10⁶; each has 14 records of 16 bytes.
+        millions: Documents, 10⁶; each has 18 records of 16 bytes.
         folder: Where the records stand meanwhile.
     """
     began = time.process_time()

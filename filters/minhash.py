@@ -78,8 +78,8 @@ class MinHash:
 
     unit: str = "auto"
     ngram: int | None = None
-    bands: int = 14
-    rows: int = 8
+    bands: int = 18
+    rows: int = 6
     seed: int = 1
     scheme: str = "affine32"
 
@@ -256,7 +256,7 @@ def band_hashes(signatures: NDArray[np.uint32], bands: int, rows: int) -> NDArra
     count, places = signatures.shape
     if bands < 1 or rows < 1 or bands * rows > places:
         raise ValueError(f"{bands} bands of {rows} rows need {bands * rows} places; these signatures have {places}.")
-    data = np.frombuffer(np.ascontiguousarray(signatures, "<u4").tobytes(), np.uint8)
+    data = np.ascontiguousarray(signatures, "<u4").reshape(-1).view(np.uint8)
     hashes = np.empty((count, bands), np.uint64)
     _hash_bands(data, places, rows, hashes)
     return hashes

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..filters.kernels import kernel
+from ..filters.kernels import inlined, kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,61 +37,92 @@ def link(hashes: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.uin
     >>> link(np.array([5, 5, 9], np.uint64), np.array([1, 2, 3], np.uint64) | ASKS).tolist()
     [[1, 2]]
     """
-    bits = max(0, len(hashes).bit_length() - _PIECE_BITS)
-    order = _partition(hashes, min(bits, 16))
-    return _link(hashes, keys, order, min(bits, 16))  # type: ignore[no-any-return] # numba's types are not known
+    starts, records, grouped = partition(hashes)
+    return _link(starts, grouped, keys[records])  # type: ignore[no-any-return] # numba's types are not known
+
+
+def partition(hashes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]:
+    """Cut records into pieces by their hash, each of which with its hash table fits the cache of a core.
+
+    Args:
+        hashes: uint64 of shape (n,).
+
+    Returns:
+        Where each piece starts (int64 of shape (pieces + 1,)); the records' numbers by piece, ascending in each (int64
+        of shape (n,)); and the hashes in that order, because picking them one by one out of memory takes longer than
+        all the rest.
+    """
+    bits = min(max(0, len(hashes).bit_length() - _PIECE_BITS), 16)
+    return _partition(hashes, bits)  # type: ignore[no-any-return] # numba's types are not known
+
+
+@inlined
+def table_size(records: Any) -> Any:
+    """Slots of a hash table for so many records, a power of two: at most half of them are taken."""
+    size = 16
+    while size < 2 * records:
+        size *= 2
+    return size
+
+
+@kernel
+def largest_table(starts: Any) -> Any:
+    """Slots for the largest of the pieces. Each takes what it needs: a hash that all have makes one large."""
+    most: Any = 0
+    for piece in range(len(starts) - 1):
+        most = max(most, starts[piece + 1] - starts[piece])
+    return table_size(most)
+
+
+@inlined
+def first_slot(value: Any) -> Any:
+    """Where to look first for a hash in a piece's table, of which the mask is still to be taken."""
+    return _spread(value) >> np.uint64(20)
 
 
 @kernel
 def _partition(hashes: Any, bits: int) -> Any:
-    """Records by the top bits of their hash: where each piece starts, and then the records' numbers."""
+    """By the top bits of the hash."""
     pieces = 1 << bits
+    starts = np.zeros(pieces + 1, np.int64)
+    records, grouped = np.empty(len(hashes), np.int64), np.empty(len(hashes), np.uint64)
     shift = np.uint64(64 - bits) if bits else np.uint64(63)
     mask = np.uint64(pieces - 1)
-    out = np.empty(pieces + 1 + len(hashes), np.int64)
-    counts = np.zeros(pieces + 1, np.int64)
     for n in range(len(hashes)):
-        counts[np.int64((_spread(hashes[n]) >> shift) & mask) + 1] += 1
+        starts[np.int64((_spread(hashes[n]) >> shift) & mask) + 1] += 1
     for one in range(pieces):
-        counts[one + 1] += counts[one]
-    out[: pieces + 1] = counts
+        starts[one + 1] += starts[one]
+    filled = starts.copy()
     for n in range(len(hashes)):
         piece = np.int64((_spread(hashes[n]) >> shift) & mask)
-        out[pieces + 1 + counts[piece]] = n
-        counts[piece] += 1
-    return out
+        records[filled[piece]] = n
+        grouped[filled[piece]] = hashes[n]
+        filled[piece] += 1
+    return starts, records, grouped
 
 
-@kernel
+@inlined
 def _spread(value: Any) -> Any:
     """All bits of a hash into its top ones: a range of hashes may be one of their remainders or their top bits."""
     return value * np.uint64(0x9E3779B97F4A7C15)
 
 
 @kernel
-def _link(hashes: Any, keys: Any, order: Any, bits: int) -> Any:  # noqa: C901 a kernel
-    pieces = 1 << bits
-    starts, records = order[: pieces + 1], order[pieces + 1 :]
-    most: Any = 0
-    for piece in range(pieces):
-        most = max(most, starts[piece + 1] - starts[piece])
-    size = 16
-    while size < 2 * most:
-        size *= 2
-    mask = np.uint64(size - 1)
+def _link(starts: Any, hashes: Any, keys: Any) -> Any:  # noqa: C901 a kernel
+    size = largest_table(starts)
     asks = np.uint64(1 << 63)
     table = np.zeros(size, np.uint64)
     middle = np.zeros(size, np.uint64)
     used = np.full(size, -1, np.int64)
     edges = np.empty((len(hashes), 2), np.uint64)
     found = 0
-    for piece in range(pieces):
-        for at in range(starts[piece], starts[piece + 1]):  # who asks
-            n = records[at]
+    for piece in range(len(starts) - 1):
+        mask = np.uint64(table_size(starts[piece + 1] - starts[piece]) - 1)
+        for n in range(starts[piece], starts[piece + 1]):  # who asks
             if keys[n] & asks == 0:
                 continue
             key = keys[n] ^ asks
-            slot = (_spread(hashes[n]) >> np.uint64(20)) & mask
+            slot = first_slot(hashes[n]) & mask
             while used[slot] == piece and table[slot] != hashes[n]:
                 slot = (slot + np.uint64(1)) & mask
             if used[slot] != piece:
@@ -101,11 +132,10 @@ def _link(hashes: Any, keys: Any, order: Any, bits: int) -> Any:  # noqa: C901 a
             elif middle[slot] != key:
                 edges[found, 0], edges[found, 1] = middle[slot], key
                 found += 1
-        for at in range(starts[piece], starts[piece + 1]):  # who answers
-            n = records[at]
+        for n in range(starts[piece], starts[piece + 1]):  # who answers
             if keys[n] & asks != 0:
                 continue
-            slot = (_spread(hashes[n]) >> np.uint64(20)) & mask
+            slot = first_slot(hashes[n]) & mask
             while used[slot] == piece and table[slot] != hashes[n]:
                 slot = (slot + np.uint64(1)) & mask
             if used[slot] == piece and middle[slot] != keys[n]:

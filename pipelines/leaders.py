@@ -1,13 +1,15 @@
 """Leaders: which candidates are near duplicates, and of whom.
 
-Documents of one component are walked in order; one joins the first leader whose Jaccard similarity reaches the
-threshold, or becomes a leader itself. A document is compared with leaders that share a band with it. A band that many
-share, such as that of a common template, would make this quadratic, so two rules bound it:
+Documents of one component are walked in order; one becomes a leader unless its Jaccard similarity to some leader
+reaches the threshold. Then each of the others joins the leader most similar to it, be it earlier or later: joining the
+first that is similar enough would part documents that are nearer to each other than to it. A document is compared with
+leaders that share a band with it. A band that many share, such as that of a common template, would make this quadratic,
+so two rules bound it:
 
 * of each band the first `LEADERS_PER_BAND` leaders are compared with;
 * a document in a band of more documents than that is also compared with leaders that share a *fine* band: half as many
-  values, twice as many bands, the first `LEADERS_PER_BAND` of each again. With 14 bands of 8 values a pair at
-  similarity .8 shares none of the 28 fine bands of 4 with a probability of 0.4 in a million, so that what a template
+  values, twice as many bands, the first `LEADERS_PER_BAND` of each again. With 18 bands of 6 values a pair at
+  similarity .7 shares none of the 36 fine bands of 3 with a probability of 0.3 in a million, so that what a template
   hides is found by the values in which its pages differ.
 """
 
@@ -20,7 +22,8 @@ import numpy as np
 
 from ..filters import minhash
 from ..filters.hashing import fmix64
-from ..filters.kernels import kernel
+from ..filters.kernels import inlined, kernel
+from . import grouping
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +34,10 @@ LEADERS_PER_BAND = 64
 EXACT_MARGIN = 2.5
 """Standard errors of the estimate below the threshold at which an exact comparison is still made: one in 160 pairs at
 the threshold is estimated lower."""
+
+
+_SLICE = 1 << 16
+"""Signatures that are copied at a time: 28 MB."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +84,13 @@ def leader_clusters(  # noqa: PLR0917 a kernel takes columns
     margin = EXACT_MARGIN * (threshold * (1 - threshold) / places) ** 0.5 if sets is not None else 0.0
     needed = max(1, int(np.ceil((threshold - margin) * places - 1e-9)))
     wordless = signatures[:, 0] == minhash.EMPTY
-    apart = fmix64(component)[:, None]
-    coarse, size = share(minhash.band_hashes(signatures, bands, rows) ^ apart)
+    coarse, size = share(_band_hashes(signatures, np.arange(len(ids)), component, bands, rows))
     hot = _any_of(coarse, size > LEADERS_PER_BAND) & ~wordless
     fine = np.full((len(ids), 1), -1, np.int32)
     fine_size = np.zeros(0, np.int64)
     if hot.any():
         half = max(1, rows // 2)
-        found, fine_size = share(minhash.band_hashes(signatures[hot], places // half, half) ^ apart[hot])
+        found, fine_size = share(_band_hashes(signatures, np.flatnonzero(hot), component, places // half, half))
         fine = np.full((len(ids), places // half), -1, np.int32)
         fine[hot] = found
     return _lead(
@@ -101,6 +107,19 @@ def leader_clusters(  # noqa: PLR0917 a kernel takes columns
     )
 
 
+def _band_hashes(
+    signatures: NDArray[np.uint32], chosen: NDArray[np.int64], component: NDArray[np.uint64], bands: int, rows: int
+) -> NDArray[np.uint64]:
+    """Hashes of the bands of the chosen documents; equal bands of two components differ."""
+    out = np.empty((len(chosen), bands), np.uint64)
+    for start in range(0, len(chosen), _SLICE):
+        some = chosen[start : start + _SLICE]
+        out[start : start + _SLICE] = (
+            minhash.band_hashes(signatures[some], bands, rows) ^ fmix64(component[some])[:, None]
+        )
+    return out
+
+
 def share(hashes: NDArray[np.uint64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Hashes that more than one document has, numbered.
 
@@ -113,15 +132,41 @@ def share(hashes: NDArray[np.uint64]) -> tuple[NDArray[np.int32], NDArray[np.int
     >>> share(np.array([[7, 8], [9, 7]], np.uint64))[0].tolist()
     [[0, -1], [-1, 0]]
     """
-    order = np.argsort(hashes, axis=None)
-    ranked = hashes.reshape(-1)[order]
-    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]]) if len(ranked) else np.zeros(0, np.int64)
-    sizes = np.diff(np.r_[starts, len(ranked)])
-    shared = sizes > 1
-    number = np.where(shared, np.cumsum(shared) - 1, -1).astype(np.int32)
-    out = np.empty(len(ranked), np.int32)
-    out[order] = np.repeat(number, sizes)
-    return out.reshape(hashes.shape), sizes[shared]
+    flat = np.ascontiguousarray(hashes).reshape(-1)
+    numbers, sizes = _share(*grouping.partition(flat))
+    return numbers.reshape(hashes.shape), sizes
+
+
+@kernel
+def _share(starts: Any, records: Any, hashes: Any) -> Any:
+    """A hash table for each piece, twice: how often each hash stands, then the numbers of those that stand often."""
+    size = grouping.largest_table(starts)
+    table = np.zeros(size, np.uint64)
+    used = np.full(size, -1, np.int64)
+    times = np.zeros(size, np.int64)
+    number = np.zeros(size, np.int32)
+    out = np.full(len(hashes), -1, np.int32)
+    sizes = np.empty(len(hashes) // 2 + 1, np.int64)
+    shared = 0
+    for piece in range(len(starts) - 1):
+        mask = np.uint64(grouping.table_size(starts[piece + 1] - starts[piece]) - 1)
+        for again in range(2):
+            for at in range(starts[piece], starts[piece + 1]):
+                value = hashes[at]
+                slot = grouping.first_slot(value) & mask
+                while used[slot] == piece and table[slot] != value:
+                    slot = (slot + np.uint64(1)) & mask
+                if again == 0:
+                    if used[slot] != piece:
+                        used[slot], table[slot], times[slot], number[slot] = piece, value, 0, -1
+                    times[slot] += 1
+                elif times[slot] > 1:
+                    if number[slot] < 0:
+                        number[slot] = shared
+                        sizes[shared] = times[slot]
+                        shared += 1
+                    out[records[at]] = number[slot]
+    return out, sizes[:shared].copy()
 
 
 def _any_of(numbers: NDArray[np.int32], which: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -155,54 +200,76 @@ def _lead(  # noqa: C901, PLR0912, PLR0917 a kernel takes columns
     offsets: Any,
     values: Any,
 ) -> tuple[Any, Any]:
-    count, places = signatures.shape
+    count = len(signatures)
     leaders = np.arange(count)
     similarity = np.ones(count, np.float32)
     seen = np.full(count, -1, np.int64)
+    joins = np.zeros(count, np.bool_)
     entries = np.empty(starts[-1], np.int64)
     filled = np.zeros(len(starts) - 1, np.int64)
-    exact = len(offsets) > 1
     for d in range(count):
-        if same[d] != d:
-            leaders[d] = leaders[same[d]]
-            similarity[d] = similarity[same[d]]
+        if same[d] != d or wordless[d]:
             continue
-        if wordless[d]:
-            continue
-        best = np.int64(-1)
-        best_similarity = 0.0
         for b in range(0 if earlier[d] else numbers.shape[1]):
             one = numbers[d, b]
             if one < 0:
                 continue
             for at in range(starts[one], starts[one] + filled[one]):
                 leader = entries[at]
-                if seen[leader] == d or 0 <= best < leader:
+                if seen[leader] == d:
                     continue
                 seen[leader] = d
-                equal = 0
-                for p in range(places):
-                    equal += signatures[d, p] == signatures[leader, p]
-                if equal < needed:
-                    continue
-                found = equal / places
-                if exact:
-                    left, right = offsets[d + 1] - offsets[d], offsets[leader + 1] - offsets[leader]
-                    both = overlap(values[offsets[d] : offsets[d + 1]], values[offsets[leader] : offsets[leader + 1]])
-                    found = both / max(1, left + right - both)
-                    if found < threshold:
-                        continue
-                best, best_similarity = leader, found
-        if best >= 0:
-            leaders[d] = best
-            similarity[d] = best_similarity
-            continue
-        for b in range(numbers.shape[1]):
+                if _similarity(signatures, offsets, values, d, leader, needed, threshold) >= 0:
+                    joins[d] = True
+                    break
+            if joins[d]:
+                break
+        for b in range(0 if joins[d] else numbers.shape[1]):
             one = numbers[d, b]
             if one >= 0 and starts[one] + filled[one] < starts[one + 1]:
                 entries[starts[one] + filled[one]] = d
                 filled[one] += 1
+    seen[:] = -1
+    for d in range(count):
+        if same[d] != d:
+            leaders[d] = leaders[same[d]]
+            similarity[d] = similarity[same[d]]
+        if not joins[d]:
+            continue
+        best = -1.0
+        for b in range(numbers.shape[1]):
+            one = numbers[d, b]
+            if one < 0:
+                continue
+            for at in range(starts[one], starts[one] + filled[one]):
+                leader = entries[at]
+                if seen[leader] == d:
+                    continue
+                seen[leader] = d
+                found = _similarity(signatures, offsets, values, d, leader, needed, threshold)
+                if found > best or (found == best and leader < leaders[d]):
+                    leaders[d], best = leader, found
+        similarity[d] = best
     return leaders, similarity
+
+
+@inlined
+def _similarity(  # noqa: PLR0917 a kernel takes columns
+    signatures: Any, offsets: Any, values: Any, one: int, other: int, needed: int, threshold: float
+) -> Any:
+    """Jaccard similarity of two documents; -1 where it is less than is asked for."""
+    places = signatures.shape[1]
+    equal = 0
+    for p in range(places):
+        equal += signatures[one, p] == signatures[other, p]
+    if equal < needed:
+        return -1.0
+    if len(offsets) == 1:
+        return equal / places
+    left, right = offsets[one + 1] - offsets[one], offsets[other + 1] - offsets[other]
+    both = overlap(values[offsets[one] : offsets[one + 1]], values[offsets[other] : offsets[other + 1]])
+    found = both / max(1, left + right - both)
+    return found if found >= threshold else -1.0
 
 
 @kernel

@@ -144,12 +144,12 @@ class Dedup:
         unit: What shingles are made of: words, characters, the tokens of source code, or auto: the tokens of code where
             a document has a `file_type`, words elsewhere.
         ngram: Units in a shingle; by default as the unit has it.
-        bands: Bands of the signature, by default 14; two documents that agree on a whole band are compared.
-        rows: Values in a band, by default 8.
+        bands: Bands of the signature, by default 18; two documents that agree on a whole band are compared.
+        rows: Values in a band, by default 6.
         permutations: In place of bands and rows: values that a signature may have; bands are chosen for the threshold
             as datasketch chooses them.
         threshold: Least Jaccard similarity to the cluster's leader.
-        proof: `estimate` compares signatures, with a standard error of at most 0.05 for 112 values; `exact` compares
+        proof: `estimate` compares signatures, with a standard error of at most 0.05 for 108 values; `exact` compares
             the shingles themselves, and reads the text of candidates again.
         containment: Least share of a document's shingles that a longer document has, for it to join that one's cluster;
             without it, containment is not looked at.
@@ -184,7 +184,7 @@ class Dedup:
         """Bands of the signature, and values in each."""
         if self.permutations is not None:
             return optimal_bands(self.threshold, self.permutations)
-        return 14 if self.bands is None else self.bands, 8 if self.rows is None else self.rows
+        return 18 if self.bands is None else self.bands, 6 if self.rows is None else self.rows
 
     def most_lost(self, source: str) -> float:
         """The share of its documents that a source may lose to duplicates."""

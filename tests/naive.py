@@ -286,7 +286,7 @@ def components(edges) -> dict[int, int]:
 
 
 def leader_clusters(component, ids, signatures, bands, rows, *, needed, cap, empty, earlier=None, sets=None, least=0.0):  # noqa: C901 slow and plain
-    """Walk in order: join the first similar leader of the component that shares a band, else lead.
+    """Walk in order: lead, unless similar to a leader of the component that shares a band; then join the most similar.
 
     (leader, similarity) of each. `needed` equal values make two similar; with `sets`, a Jaccard similarity of `least`
     as well. Of each band the first `cap` leaders count; who is in a band of more than `cap` documents also meets the
@@ -299,38 +299,47 @@ def leader_clusters(component, ids, signatures, bands, rows, *, needed, cap, emp
     def bands_of(d, width):
         return [(component[d], width, b, tuple(signatures[d][b * width : (b + 1) * width])) for b in counts[width]]
 
-    counts = {rows: range(bands), half: range(bands * rows // half)}
-    crowd = Counter(place for d in range(len(ids)) for place in bands_of(d, rows))
-    found, shelves = [], {}
-    for d, signature in enumerate(signatures):
-        same = [other for other in range(d) if ids[other] == ids[d]]
-        if same:
-            found.append(found[same[0]])
-            continue
-        if signature[0] == empty:
-            found.append((d, 1.0))
-            continue
-        places = bands_of(d, rows)
-        if any(crowd[place] > cap for place in places):
-            places += [("fine", place) for place in bands_of(d, half)]
-        near = sorted({other for place in places for other in shelves.get(place, [])})
-        best = (d, 1.0)
-        for other in near if earlier is None or not earlier[d] else []:
-            equal = sum(x == y for x, y in zip(signature, signatures[other], strict=True))
-            similarity = equal / len(signature)
+    def places_of(d):
+        coarse = bands_of(d, rows)
+        return coarse + (bands_of(d, half) if any(crowd[place] > cap for place in coarse) else [])
+
+    def similar(d):
+        """Similar leaders that share a band with it: (less similarity, leader)."""
+        found = []
+        for other in {other for place in places_of(d) for other in shelves.get(place, [])}:
+            equal = sum(x == y for x, y in zip(signatures[d], signatures[other], strict=True))
+            similarity = equal / len(signatures[d])
             if equal < needed:
                 continue
             if sets is not None:
                 similarity = len(sets[d] & sets[other]) / max(1, len(sets[d] | sets[other]))
                 if similarity < least:
                     continue
-            best = (other, similarity)
-            break
-        if best[0] == d:
-            for place in places:
+            found.append((-similarity, other))
+        return sorted(found)
+
+    counts = {rows: range(bands), half: range(bands * rows // half)}
+    crowd = Counter(place for d in range(len(ids)) for place in bands_of(d, rows))
+    shelves = {}
+    first = [ids.index(one) for one in ids]
+    leads = []
+    for d, signature in enumerate(signatures):
+        leads.append(
+            first[d] == d and ((earlier is not None and earlier[d]) or signature[0] == empty or not similar(d))
+        )
+        if leads[d] and signature[0] != empty:
+            for place in places_of(d):
                 if len(shelves.setdefault(place, [])) < cap:
                     shelves[place].append(d)
-        found.append(best)
+    found = []
+    for d in range(len(ids)):
+        if first[d] != d:
+            found.append(found[first[d]])
+        elif leads[d]:
+            found.append((d, 1.0))
+        else:
+            less, leader = similar(d)[0]
+            found.append((leader, -less))
     return found
 
 

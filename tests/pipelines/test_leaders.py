@@ -102,6 +102,18 @@ def test_documents_that_share_a_template_keep_their_near_copies():
     assert (found[3000:] == np.arange(2800, 3000)).sum() >= 198
 
 
+def test_a_document_joins_the_most_similar_leader_even_a_later_one():
+    values = np.arange(12, dtype=np.uint32)
+    matrix = np.stack([values] * 3)
+    matrix[0, 9:] += 100  # the middle one shares 9 places with the first, 11 with the last; these two share 8
+    matrix[2, 8] += 200
+    found, similarity = leaders.leader_clusters(
+        np.zeros(3, np.uint64), id_array([1, 2, 3]), np.zeros(3, bool), matrix, 3, 4, 0.75
+    )
+    assert found.tolist() == [0, 2, 2]
+    assert similarity.tolist() == pytest.approx([1, 11 / 12, 1])
+
+
 def test_documents_without_words_stay_alone():
     matrix = np.full((3, 12), minhash.EMPTY, np.uint32)
     found, _ = leaders.leader_clusters(
