@@ -29,6 +29,7 @@ UNITS: Mapping[str, str] = MappingProxyType(
         "batch_tokens": "tokens in one optimiser step",
         "loss": "nats per token, on held-out text",
         "train_loss": "nats per token, on training text",
+        "unigram_loss": "nats per token, less those of a unigram model with the same vocabulary; below zero",
         "source_loss": "nats per token, on the distribution that is predicted from",
         "task_loss": "nats per byte or per token of a task's right answers",
         "error": "share of a task's answers that are wrong, 0 to 1",

@@ -103,6 +103,7 @@ class _State:
         damping: float64[k], Marquardt's.
         newton: bool[k], whether the next step takes Newton's matrix.
         calm: int64[k], steps in a row that gained nothing to speak of.
+        fixed: bool[k, parameters], those that stay where they started.
     """
 
     points: Numbers
@@ -113,6 +114,7 @@ class _State:
     damping: Numbers
     newton: NDArray[np.bool_]
     calm: NDArray[np.int64]
+    fixed: NDArray[np.bool_]
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Let go of the problems that are done."""
@@ -123,7 +125,13 @@ class _State:
 
 
 def descend(
-    problem: Problem, points: Numbers, weights: Numbers | None = None, *, tolerance: float = 1e-13, steps: int = 200
+    problem: Problem,
+    points: Numbers,
+    weights: Numbers | None = None,
+    *,
+    fixed: NDArray[np.bool_] | None = None,
+    tolerance: float = 1e-13,
+    steps: int = 200,
 ) -> tuple[Numbers, Numbers]:
     """Go down from each start to a local optimum inside the bounds.
 
@@ -131,6 +139,7 @@ def descend(
         problem: What to fit.
         points: float64[k, parameters], starts in coordinates.
         weights: float64[k, runs], how often each run counts; None for once each.
+        fixed: bool[k, parameters], which coordinates stay where they start; None for none.
         tolerance: Done when eight steps in a row lower the objective by less than this share.
         steps: At most so many.
 
@@ -138,6 +147,7 @@ def descend(
         float64[k, parameters], where each start ended, in coordinates, and float64[k], the objective there.
     """
     ends = np.array(points, np.float64)
+    held = np.zeros(ends.shape, np.bool_) if fixed is None else fixed
     shares: tuple[float, ...]
     if problem.objective.delta > 0:
         shares, typical = (1.0,), problem.objective.delta
@@ -149,11 +159,21 @@ def descend(
         for begin in range(0, len(ends), CHUNK):
             rows = slice(begin, begin + CHUNK)
             chosen = np.ones((1, problem.measured.size)) if weights is None else weights[rows]
-            _descend(problem, ends[rows], chosen, delta=max(share * typical, 1e-14), tolerance=tolerance, steps=steps)
+            width, enough = max(share * typical, 1e-14), tolerance if share == shares[-1] else 1e-9
+            _descend(problem, ends[rows], chosen, held[rows], delta=width, tolerance=enough, steps=steps)
     return ends, problem.values(problem.vectors(ends), weights)
 
 
-def _descend(problem: Problem, ends: Numbers, weights: Numbers, *, delta: float, tolerance: float, steps: int) -> None:
+def _descend(
+    problem: Problem,
+    ends: Numbers,
+    weights: Numbers,
+    fixed: NDArray[np.bool_],
+    *,
+    delta: float,
+    tolerance: float,
+    steps: int,
+) -> None:
     """:func:`descend` for one chunk and one width of the quadratic part; moves ``ends`` in place."""
     low, high = problem.bounds
     points = np.clip(ends, low, high)
@@ -168,6 +188,7 @@ def _descend(problem: Problem, ends: Numbers, weights: Numbers, *, delta: float,
         damping=np.full(count, 1e-3),
         newton=np.zeros(count, np.bool_),
         calm=np.zeros(count, np.int64),
+        fixed=fixed,
     )
     rows = np.arange(count)
     for _ in range(steps):
@@ -193,7 +214,7 @@ def _step(state: _State, delta: float, low: Numbers, high: Numbers) -> Numbers:
     downhill: Numbers = -np.matmul(state.slopes, pull[..., None])[..., 0]
     matrix = np.matmul(state.slopes * curvature[:, None, :], state.slopes.swapaxes(1, 2))
     scale = np.matmul(state.slopes**2, majoriser[..., None])[..., 0]
-    held = ((state.points <= low) & (downhill < 0)) | ((state.points >= high) & (downhill > 0))
+    held = state.fixed | ((state.points <= low) & (downhill < 0)) | ((state.points >= high) & (downhill > 0))
     downhill = np.where(held, 0.0, downhill)
     matrix = np.where(held[:, :, None] | held[:, None, :], 0.0, matrix)
     index = np.arange(matrix.shape[1])

@@ -111,7 +111,8 @@ def fit(law: Law, runs: Runs, *, objective: Objective | None = None, descents: i
     Args:
         law: From :data:`.registry.LAWS`, or made by :func:`.law.law`.
         runs: A mapping with the law's columns and its target, one number a run.
-        objective: What to make small; by default :class:`.objectives.Huber` with δ = 1e-3 of log loss.
+        objective: What to make small; by default :class:`.objectives.Huber` with δ = 1e-3 of log loss (of the loss
+            itself for a target that may be negative).
         descents: How many starts to go down from.
 
     Raises:
@@ -123,7 +124,7 @@ def fit(law: Law, runs: Runs, *, objective: Objective | None = None, descents: i
     >>> {name: round(value, 4) for name, value in found.theta.items()}
     {'B': 500.0, 'E': 1.8, 'beta': 0.3}
     """
-    objective = objective or Huber()
+    objective = objective or Huber(of="loss" if law.target in law.signed else "log loss")
     columns = law.read(runs, target=True)
     measured = columns[law.target]
     if measured.size < len(law.parameters):
@@ -212,7 +213,7 @@ def _flags(made: Fit) -> list[Flag]:
         )
     for name in law.columns:
         column = problem.columns[name]
-        if name in law.signed or name.startswith("share"):
+        if name in law.signed or name.startswith("share") or name.endswith("loss"):
             continue
         span = column.max() / column.min()
         if span < 10:
