@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FAMILIES = {
+    "c4": "c4:C4",
     "code": "source_code:SourceCode",
     "compression": "compression:Compression",
     "contamination": "contamination:Contamination",
     "domains": "domains:Domains",
     "fasttext": "fasttext:FastText",
+    "fineweb": "fineweb:FineWeb",
     "gopher": "gopher:Gopher",
     "lengths": "lengths:Lengths",
     "licence": "licences:Licence",
@@ -27,6 +29,7 @@ FAMILIES = {
     "minhash": "minhash:MinHash",
     "personal": "personal:Personal",
     "repository": "repository:Repository",
+    "repetition": "repetition:Repetition",
     "secrets": "credentials:Secrets",
     "words_list": "blocklists:WordsList",
     "sketch": "sketch:Sketch",

@@ -1,9 +1,13 @@
 """Gopher's quality rules: is a document made of sentences?
 
 Rae et al. 2021, "Scaling Language Models: Methods, Analysis & Insights from Training Gopher", appendix A.1.1, with the
-thresholds, the order and the names of datatrove's ``GopherQualityFilter``. The one difference is what a word is: a rule
-over Unicode categories (:mod:`.words`) here, a language's spaCy tokenizer there. spaCy cuts "don't" and "it's"
-otherwise, so a document that lies at a threshold can fall on its other side.
+thresholds, the order and the names of datatrove's ``GopherQualityFilter`` (without its prefix ``gopher_``). What a word
+is can be chosen: ``words = "english"`` takes spaCy's, as datatrove does, and gives its decisions and reasons; ``words =
+"unicode"``, the default, a rule over Unicode categories (:mod:`.words`) for all languages.
+
+Where they differ, mostly tokens do: spaCy leaves "/usr/share" and "a=b" whole or cuts them otherwise, and symbols that
+datatrove does not list (arrows, box drawing, emoji) are words to it. So documents full of paths and figures fail
+``below_alpha_threshold`` by one rule and not by the other; ``bench/README.md`` gives the shares.
 
 The thresholds are meant for running text in English. Scripts without spaces count each letter as a word, and so fail
 ``below_avg_threshold`` unless ``min_mean_word_length`` is lowered.
@@ -17,31 +21,39 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from . import words
 from .family import base_identity
-from .kernels import TOKEN_WORD, decode, kernel, next_token, text_buffers, text_column
-from .words import BREAK, SPACE
+from .kernels import text_column
+from .line_statistics import BULLETS, ELLIPSES, HASHES, LINES, TRAILING
+from .text_statistics import (
+    LETTERED,
+    PASS,
+    STOP_WORDS,
+    TOKENS,
+    WORD_CHARACTERS,
+    WORDS,
+    first_reason,
+    line_counts,
+    share,
+    token_counts,
+)
+from .tokens import Rule, checked_rule, rule_identity
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from .family import JSON
 
-PASS = "pass"  # noqa: S105 (a verdict, not a password)
-
-_TOKENS, _WORDS, _CHARACTERS, _ALPHA, _STOP = range(5)
-_HASHES, _ELLIPSES, _LINES, _BULLETS, _TRAILING = range(5, 10)
-_COUNTS = 10
+__all__ = ["PASS", "Gopher"]
 
 
 @dataclass(frozen=True)
 class Gopher:
     """Score ``gopher``: the first of Gopher's quality rules that a document fails, and the figures behind the rules.
 
-    Words below are tokens that hold a letter or digit; tokens are words and symbols. Shares of a text without tokens or
-    lines are 0.
+    Words below are tokens that hold a letter or digit; tokens are words and symbols. (By the rule ``english``, a word
+    is a token with a character that datatrove does not list as punctuation.) Shares of a text without tokens or lines
+    are 0.
 
     Attributes:
+        words: ``unicode`` or ``english``: what a token is; see above. ``english`` needs spaCy.
         min_words: Fewer words fail as ``short_doc``.
         max_words: More words fail as ``long_doc``.
         min_mean_word_length: Shorter words on average, in characters, fail as ``below_avg_threshold``.
@@ -73,6 +85,7 @@ class Gopher:
     LABEL: ClassVar[str | None] = "reason"
     VALUE: ClassVar[str | None] = "words"
 
+    words: Rule = "unicode"
     min_words: int = 50
     max_words: int = 100_000
     min_mean_word_length: float = 3.0
@@ -85,6 +98,7 @@ class Gopher:
     stop_words: tuple[str, ...] = ("the", "be", "to", "of", "and", "that", "have", "with")
 
     def __post_init__(self) -> None:
+        checked_rule("gopher", self.words)
         for name in ("words", "mean_word_length"):
             least, most = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
             if not 0 <= least <= most:
@@ -114,7 +128,7 @@ class Gopher:
 
     def identity(self) -> dict[str, JSON]:
         """Everything that the output depends on: parameters, version, and the Unicode tables behind words."""
-        return {**base_identity(self), "unicode": words.UNICODE}
+        return {**base_identity(self), **rule_identity(self.words)}
 
     def score(self, documents: pa.RecordBatch) -> pa.RecordBatch:
         """The rules over the column ``text``; see the class.
@@ -122,118 +136,30 @@ class Gopher:
         Raises:
             ValueError: There is no column ``text`` of strings.
         """
-        column = text_column(documents)
-        text = text_buffers(column)
-        stop = text_buffers(pa.array(sorted(set(self.stop_words)), pa.string()))
-        counts = np.zeros((len(column), _COUNTS), np.int64)
-        _count(text.offsets, text.data, text.valid, words.flags(), stop.offsets, stop.data, counts)
-        tokens, lines = counts[:, _TOKENS], counts[:, _LINES]
-        mean = _ratio(counts[:, _CHARACTERS], counts[:, _WORDS])
-        hashes, ellipses = _ratio(counts[:, _HASHES], tokens), _ratio(counts[:, _ELLIPSES], tokens)
-        bullets, trailing = _ratio(counts[:, _BULLETS], lines), _ratio(counts[:, _TRAILING], lines)
-        alpha, stops = _ratio(counts[:, _ALPHA], tokens), counts[:, _STOP]
+        valid = text_column(documents).is_valid().to_numpy(zero_copy_only=False)
+        lines = line_counts(documents)
+        tokens = token_counts(documents, self.words, stop_words=self.stop_words)
+        total, all_lines = tokens[:, TOKENS], lines[:, LINES]
+        mean = share(tokens[:, WORD_CHARACTERS], tokens[:, WORDS])
+        hashes, ellipses = share(lines[:, HASHES], total), share(lines[:, ELLIPSES], total)
+        bullets, trailing = share(lines[:, BULLETS], all_lines), share(lines[:, TRAILING], all_lines)
+        lettered, stops = share(tokens[:, LETTERED], total), tokens[:, STOP_WORDS]
         rules = {
-            "short_doc": counts[:, _WORDS] < self.min_words,
-            "long_doc": counts[:, _WORDS] > self.max_words,
+            "short_doc": tokens[:, WORDS] < self.min_words,
+            "long_doc": tokens[:, WORDS] > self.max_words,
             "below_avg_threshold": mean < self.min_mean_word_length,
             "above_avg_threshold": mean > self.max_mean_word_length,
             "too_many_hashes": hashes > self.max_symbol_ratio,
             "too_many_ellipsis": ellipses > self.max_symbol_ratio,
             "too_many_bullets": bullets > self.max_bullet_lines,
             "too_many_end_ellipsis": trailing > self.max_ellipsis_lines,
-            "below_alpha_threshold": alpha < self.min_alpha_words,
+            "below_alpha_threshold": lettered < self.min_alpha_words,
             "enough_stop_words": stops < self.min_stop_words,
         }
-        failed = np.select(list(rules.values()), list(range(len(rules))), len(rules)).astype(np.int32)
-        reason = pa.array([*rules, PASS]).take(pa.array(failed, mask=~text.valid))
-        floats = [mean, hashes, ellipses, bullets, trailing, alpha]
         arrays = [
-            counts[:, _WORDS].astype(np.int32),
-            *(each.astype(np.float32) for each in floats),
+            tokens[:, WORDS].astype(np.int32),
+            *(each.astype(np.float32) for each in (mean, hashes, ellipses, bullets, trailing, lettered)),
             stops.astype(np.int32),
         ]
-        return pa.record_batch([reason, *(pa.array(each, mask=~text.valid) for each in arrays)], schema=self.columns)
-
-
-def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    """``part / whole``, 0 where there is no whole."""
-    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
-
-
-@kernel
-def _count(  # noqa: PLR0917 (a kernel takes columns)
-    offsets: Any, data: Any, valid: Any, flags: Any, stop_offsets: Any, stop_data: Any, counts: Any
-) -> None:
-    """Two passes over each text: its tokens, then its lines."""
-    for row in range(len(valid)):
-        if valid[row]:
-            _count_tokens(data, offsets[row], offsets[row + 1], flags, stop_offsets, stop_data, counts[row])
-            _count_lines(data, offsets[row], offsets[row + 1], flags, counts[row])
-
-
-@kernel
-def _count_tokens(  # noqa: PLR0917 (a kernel takes columns)
-    data: Any, start: Any, stop: Any, flags: Any, stop_offsets: Any, stop_data: Any, counts: Any
-) -> None:
-    seen = np.uint64(0)
-    index = start
-    while index < stop:
-        point, after = decode(data, index, stop)
-        if flags[point] & SPACE:
-            index = after
-            continue
-        end, kind, characters, alpha = next_token(data, index, stop, flags)
-        counts[_TOKENS] += 1
-        counts[_ALPHA] += alpha
-        if kind == TOKEN_WORD:
-            counts[_WORDS] += 1
-            counts[_CHARACTERS] += characters
-            for word in range(len(stop_offsets) - 1):
-                first = stop_offsets[word]
-                if end - index == stop_offsets[word + 1] - first:
-                    same = 0
-                    while same < end - index and data[index + same] == stop_data[first + same]:
-                        same += 1
-                    if same == end - index:
-                        seen |= np.uint64(1) << np.uint64(word)
-        index = end
-    while seen:
-        counts[_STOP] += 1
-        seen &= seen - np.uint64(1)
-
-
-@kernel
-def _count_lines(data: Any, start: Any, stop: Any, flags: Any, counts: Any) -> None:
-    """Lines as ``str.splitlines`` cuts them; an ellipsis is ``...`` (not overlapping) or the one character."""
-    index = start
-    while index < stop:
-        empty = True  # no character but white space so far
-        run = 0  # full stops up to here, for "..."; begins anew after each three
-        tail = 0  # full stops at the end of what is not white space; 3 or more, or the character itself, is an ellipsis
-        adjacent = False  # the character before was a full stop
-        point = np.int64(0)
-        while index < stop:
-            point, index = decode(data, index, stop)
-            flag = flags[point]
-            if flag & BREAK:
-                break
-            dot = point == 0x2E
-            run = run + 1 if dot else 0
-            if run == 3:
-                counts[_ELLIPSES] += 1
-                run = 0
-            if point == 0x23:
-                counts[_HASHES] += 1
-            if point == 0x2026:
-                counts[_ELLIPSES] += 1
-            if not flag & SPACE:
-                if empty and (point == 0x2022 or point == 0x2D):  # noqa: PLR1714 (numba)
-                    counts[_BULLETS] += 1
-                empty = False
-                tail = tail * adjacent + 1 if dot else 3 * (point == 0x2026)
-            adjacent = dot
-        if point == 0x0D and index < stop and data[index] == 0x0A:
-            index += 1
-        counts[_LINES] += 1
-        if tail >= 3:
-            counts[_TRAILING] += 1
+        reason = first_reason(rules, valid)
+        return pa.record_batch([reason, *(pa.array(each, mask=~valid) for each in arrays)], schema=self.columns)

@@ -1076,3 +1076,186 @@ def documents_of(stream, end: int):
             out.append(piece)
             piece = []
     return [*out, piece] if piece else out
+
+
+# --- filters: heuristics (Gopher's quality and repetition, FineWeb's, C4's) ----------------------------------------
+
+
+def spacy_tokens(text: str) -> list[str]:
+    """What spaCy's blank English tokenizer makes of a text, white space included, each chunk by itself."""
+    import re
+
+    nlp = spacy_english()
+    out = []
+    for chunk in re.findall(r"\S+|\s+", text):
+        if chunk.isspace():
+            # One space belongs to the token before it, if there is one; what follows it is a token.
+            rest = chunk[1:] if chunk[0] == " " and out else chunk
+            out += [rest] if rest else []
+        else:
+            out += [token.text for token in nlp(chunk)]
+    return out
+
+
+def spacy_english():
+    from spacy.lang.en import English
+
+    if not hasattr(spacy_english, "nlp"):
+        spacy_english.nlp = English().tokenizer
+    return spacy_english.nlp
+
+
+def datatrove_symbols() -> set[str]:
+    """datatrove's PUNCTUATION_SET, from its own spelling of it."""
+    listed = "!/—”:％１〈&(、━\\【#%「」，】；+^]~“《„';’{|∶´[=-`*．（–？！：$～«〉,><》)?）。…@_.\"}►»"  # noqa: RUF001
+    ranges = ((0, 9), (11, 13), (13, 32), (127, 160))
+    return {*listed} | {chr(each) for first, stop in ranges for each in range(first, stop)} | terminal_punctuation()
+
+
+def terminal_punctuation() -> set[str]:
+    from tokenladder.filters.punctuation import TERMINAL, classes
+
+    return {chr(point) for point in classes().nonzero()[0] if classes()[point] & TERMINAL}
+
+
+def sentence_ends() -> set[str]:
+    from spacy.pipeline.sentencizer import Sentencizer
+
+    return {*Sentencizer.default_punct_chars}
+
+
+def cut_words(text: str, rule: str) -> list[str]:
+    return tokens(text) if rule == "unicode" else [token for token in spacy_tokens(text) if token.strip()]
+
+
+def is_counted(token: str, rule: str) -> bool:
+    return is_wordly(token[0]) if rule == "unicode" else any(each not in datatrove_symbols() for each in token)
+
+
+def word_figures(text: str, rule: str, stop_words) -> dict[str, float]:
+    found = cut_words(text, rule)
+    real = [token for token in found if is_counted(token, rule)]
+    return {
+        "words": len(real),
+        "mean_word_length": share(sum(map(len, real)), len(real)),
+        "hash_ratio": share(text.count("#"), len(found)),
+        "alpha_words": share(sum(any(each.isalpha() for each in token) for token in found), len(found)),
+        "stop_words": len({*stop_words} & {*(real if rule == "unicode" else found)}),
+    }
+
+
+def duplicates(pieces) -> tuple[int, int]:
+    """How many pieces occurred before, and their characters."""
+    again = [piece for n, piece in enumerate(pieces) if piece in pieces[:n]]
+    return len(again), sum(map(len, again))
+
+
+def repetition(text: str, rule: str) -> dict[str, float]:
+    """Gopher's repetition figures, counted as datatrove's GopherRepetitionFilter counts."""
+    import re
+
+    paragraphs, lines, found = re.split(r"\n{2,}", text.strip()), re.split(r"\n+", text), cut_words(text, rule)
+    figures = {
+        "dup_para_frac": share(duplicates(paragraphs)[0], len(paragraphs)),
+        "dup_para_char_frac": share(duplicates(paragraphs)[1], len(text)),
+        "dup_line_frac": share(duplicates(lines)[0], len(lines) * bool(text)),
+        "dup_line_char_frac": share(duplicates(lines)[1], len(text)),
+    }
+    for n in (2, 3, 4):
+        grams = [" ".join(found[at : at + n]) for at in range(len(found) - n + 1)]
+        top = max(grams, key=lambda gram: (grams.count(gram), -grams.index(gram)), default="")
+        figures[f"top_{n}_gram"] = share(len(top) * grams.count(top), len(text))
+    for n in range(5, 11):
+        seen, characters, at = set(), 0, 0
+        while at + n <= len(found):
+            gram = "".join(found[at : at + n])
+            characters += len(gram) * (gram in seen)
+            at += n if gram in seen else 1
+            seen.add(gram)
+        figures[f"duplicated_{n}_n_grams"] = share(characters, len(text))
+    return figures
+
+
+def fineweb(text: str, family) -> dict[str, object]:
+    """FineWeb's rules as datatrove's FineWebQualityFilter writes them."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    found = cut_words(text, family.words)
+    figures = {
+        "lines": len(lines),
+        "line_punct_ratio": share(sum(line[-1] in terminal_punctuation() for line in lines), len(lines)),
+        "short_line_ratio": share(sum(len(line) <= family.short_line_length for line in lines), len(lines)),
+        "char_dup_ratio": share(duplicates(lines)[1], len(text.replace("\n", ""))),
+        "list_ratio": share(text.count("\n") * bool(lines), len(found)),
+    }
+    if not lines:
+        reason = "empty"
+    elif figures["line_punct_ratio"] < family.min_line_punct_ratio:
+        reason = "line_punct_ratio"
+    elif figures["short_line_ratio"] > family.max_short_line_ratio:
+        reason = "short_line_ratio"
+    elif figures["char_dup_ratio"] > family.max_char_dup_ratio:
+        reason = "char_dup_ratio"
+    elif figures["list_ratio"] > family.max_list_ratio:
+        reason = "list_ratio"
+    else:
+        reason = "pass"
+    return {"reason": reason, **figures}
+
+
+def sentences(text: str, rule: str) -> int:
+    """Sentences as spaCy's sentencizer counts them."""
+    import unicodedata
+
+    count, ended = 1, False
+    for token in tokens(text) if rule == "unicode" else spacy_tokens(text):
+        ends = token in sentence_ends()
+        punctuation = all(unicodedata.category(each)[0] == "P" for each in token)
+        if ended and not ends and not punctuation:
+            count, ended = count + 1, False
+        ended = ended or ends
+    return count
+
+
+def c4(text: str, family) -> dict[str, object]:  # noqa: C901 (rule by rule)
+    """C4's rules as datatrove's C4QualityFilter writes them, but all lines are counted before a document is dropped."""
+    import re
+
+    lines = ("kept", "too_long_word", "no_terminal_punc", "too_few_words")
+    counts = dict.fromkeys((*lines, "lorem_ipsum", "javascript", "curly_bracket", "policy"), 0)
+    phrases = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
+    found, kept_characters, dropped = 0, 0, None
+    for raw in text.splitlines():
+        line = raw.strip()
+        words = line.split()
+        if family.remove_citations:
+            line = re.sub(r"\[\d*]|\[edit]|\[citation needed]", "", line)
+        lower = line.lower()
+        if any(len(word) > family.max_word_length for word in words):
+            kind = "too_long_word"
+        elif family.terminal_punctuation and (not line.endswith((".", "?", "!", '"', "'")) or line.endswith("...")):
+            kind = "no_terminal_punc"
+        elif len(words) < family.min_words_per_line:
+            kind = "too_few_words"
+        elif family.lorem_ipsum and "lorem ipsum" in lower:
+            kind = "lorem_ipsum"
+        elif family.javascript and "javascript" in lower:
+            kind = "javascript"
+        elif family.curly_bracket and "{" in line:
+            kind = "curly_bracket"
+        elif family.policy and any(phrase in lower for phrase in phrases):
+            kind = "policy"
+        else:
+            kind = "kept"
+            found += sentences(line, family.words)
+            kept_characters += len(line)
+        counts[kind] += 1
+        if kind in {"lorem_ipsum", "curly_bracket"}:
+            dropped = dropped or kind
+    return {
+        "reason": dropped or ("too_few_sentences" if found < family.min_sentences else "pass"),
+        "sentences": found,
+        "kept_share": share(kept_characters, len(text)),
+        "lines": len(text.splitlines()),
+        **{f"{kind}_lines": count for kind, count in counts.items()},
+        "long_lines": sum(len(line) >= 200 for line in re.split(r"\n+", text)),
+    }

@@ -15,18 +15,21 @@ from tokenladder.filters.family import Family
 
 GOLDEN = Path(__file__).parent / "golden.json"
 PARAMETERS = {
+    "c4": {"min_sentences": 1},
     "code": {},
     # Level 0 stores: its size is the same in every version of the library.
     "compression": {"level": 0},
     "contamination": {"sets": {"questions": {"path": str(Path(__file__).parent / "listed_questions.jsonl")}}},
     "domains": {"files": (str(Path(__file__).parent / "listed_domains.txt"),)},
     "fasttext": {"model": "lid.176.ftz"},
+    "fineweb": {},
     "gopher": {"min_words": 5},
     "lengths": {},
     "licence": {},
     "manipulation": {},
     "minhash": {"ngram": 3},
     "personal": {},
+    "repetition": {},
     "repository": {},
     "secrets": {},
     "words_list": {"files": (str(Path(__file__).parent / "listed_words.txt"),)},
@@ -115,10 +118,10 @@ def test_a_batch_without_text_is_refused(name):
 
 
 def test_a_score_that_is_not_registered_is_named_with_what_would_work():
-    message = r"There is no score of type 'gohper'; there are code, .*. Did you mean 'gopher'?"
+    message = r"There is no score of type 'gohper'; there are c4, .*. Did you mean 'gopher'?"
     with pytest.raises(ValueError, match=message):
         filters.family("gohper")
-    with pytest.raises(ValueError, match=r"There is no score of type '!'; there are [a-z_, ]+\.$"):
+    with pytest.raises(ValueError, match=r"There is no score of type '!'; there are [a-z0-9_, ]+\.$"):
         filters.family("!")
 
 

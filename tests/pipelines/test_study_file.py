@@ -125,7 +125,7 @@ CASES = [
     ("wieghts = {", "weights = {", "recipes.raw.wieghts: no such key, did you mean 'weights'?"),
     ("mini = 0.65", "min = 0.65", r"recipes.raw.keep\[1\].mini: no such key, did you mean 'min'?"),
     ('patch = "s3', 'path = "s3', "sources.code.patch: no such key, did you mean 'path'?"),
-    ("zebra = 10", "min_words = 10", "scores.gopher.zebra: no such key. Known: min_words, max_words, "),
+    ("zebra = 10", "min_words = 10", "scores.gopher.zebra: no such key. Known: words, min_words, max_words, "),
     # types and ranges
     ('seed = "17"', "seed = 17", 'seed: Input should be a valid integer, given "17"'),
     ("seed = -1", "seed = 17", "seed: Input should be greater than or equal to 0, given -1"),
