@@ -1259,3 +1259,48 @@ def c4(text: str, family) -> dict[str, object]:  # noqa: C901 (rule by rule)
         **{f"{kind}_lines": count for kind, count in counts.items()},
         "long_lines": sum(len(line) >= 200 for line in re.split(r"\n+", text)),
     }
+
+
+# --- training: the order of a run, and where documents begin --------------------------------------------------------
+
+
+def permute(number: int, key: int, length: int) -> int:
+    """A Feistel network of six rounds over the smallest power of four from `length` on (4 at least), walked."""
+    half = 1
+    while 4**half < length:
+        half += 1
+    while True:
+        left, right = divmod(number, 2**half)
+        for turn in range(6):
+            mixed = fmix64((key + (right + turn * 2**32) * 0x9E3779B97F4A7C15) & MASK64) % 2**half
+            left, right = right, left ^ mixed
+        number = left * 2**half + right
+        if number < length:
+            return number
+
+
+def mixture(shares: list[int], count: int) -> list[int]:
+    """The schedule of whole shares: among those that may be next, the one whose deadline is the earliest."""
+    from fractions import Fraction
+
+    total, k, given, picks = sum(shares), len(shares), [0] * len(shares), []
+    slack = Fraction(1, 2 * k - 2) if k > 1 else Fraction(0)
+    for step in range(1, count + 1):
+        best = None
+        for n, share in enumerate(shares):
+            weight = Fraction(share, total)
+            if not share or weight * step - given[n] < slack:
+                continue
+            deadline = -((-(given[n] + 1 - slack)) // weight)
+            if best is None or deadline < best[0]:
+                best = (deadline, n)
+        picks.append(best[1])
+        given[best[1]] += 1
+    return picks
+
+
+def segments(starts: list[int], length: int) -> tuple[list[int], list[int]]:
+    """Number of the document at each position, and the position's place since the last start."""
+    begins = sorted({0, *starts})
+    numbers = [sum(begin <= at for begin in begins) - 1 for at in range(length)]
+    return numbers, [at - begins[number] for at, number in enumerate(numbers)]

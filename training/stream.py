@@ -1,0 +1,354 @@
+"""A run's sequences in order: one rung or a mixture, in the order of the stream or shuffled, for any number of epochs.
+
+Sequence i of a run is a pure function of the manifest, the seed and i. Ranks, workers, batch size and planned length
+only say who takes which i, so the state of a run is one integer: how many sequences were used.
+"""
+
+from __future__ import annotations
+
+import collections
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..pipelines import store
+from .gather import segments
+from .order import Order, Places
+from .rung import Rung
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+BLOCK = 8192
+"""Sequences whose places are worked out at once: 1 ms for shuffled ones, and no cost that a batch would feel."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some sequences of a run.
+
+    Attributes:
+        positions: int64[n]; place of each sequence in the run.
+        places: Rung, epoch and sequence of each.
+        tokens: Shape (n, length), of the rungs' dtype; read-only where it is a view of a shard.
+        stream: The run.
+    """
+
+    positions: NDArray[np.int64]
+    places: Places
+    tokens: NDArray[Any]
+    stream: Stream
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @cached_property
+    def _segments(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        return segments(self.stream.start_bits(self.places), self.tokens.shape[1])
+
+    @property
+    def document_numbers(self) -> NDArray[np.int32]:
+        """Which document of its sequence each token is of, from 0; int32 of shape (n, length)."""
+        return self._segments[0]
+
+    @property
+    def position_ids(self) -> NDArray[np.int32]:
+        """Place of each token since the last start of a document; int32 of shape (n, length).
+
+        The rest of a document that began in an earlier sequence counts from 0, too.
+        """
+        return self._segments[1]
+
+    def boundaries(self) -> NDArray[np.int32]:
+        """Where documents begin in the batch laid out flat, and its end: `cu_seqlens` of variable-length attention."""
+        begins = np.flatnonzero(self.position_ids.reshape(-1) == 0)
+        return np.append(begins, self.tokens.size).astype(np.int32)
+
+    def attention_mask(self) -> NDArray[np.bool_]:
+        """Whether a token sees another: the same document, and not later; bool of shape (n, length, length).
+
+        It takes n × length² bytes; give kernels for long sequences `boundaries()` or `document_numbers`.
+        """
+        numbers = self.document_numbers
+        same = numbers[:, :, None] == numbers[:, None, :]
+        return np.asarray(np.tril(same))
+
+    def inputs_and_labels(self, *, across: bool = True) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Inputs and the labels that follow them, shifted by one; int64 of shape (n, length - 1).
+
+        Models that shift inside, as Hugging Face's do, take `tokens` as inputs and as labels.
+
+        Args:
+            across: Whether the first token of a document is predicted from the end of the one before; else its label is
+                -100, which losses leave out.
+        """
+        ids = self.tokens.astype(np.int64)
+        labels = ids[:, 1:]
+        return ids[:, :-1], labels if across else np.where(self.position_ids[:, 1:] == 0, -100, labels)
+
+    def strata(self) -> list[str]:
+        """The stratum of each sequence."""
+        out = np.empty(len(self), object)
+        for number, rung in enumerate(self.stream.rungs):
+            mine = np.flatnonzero(self.places.rungs == number)
+            out[mine] = rung.strata_of(self.places.sequences[mine])
+        return out.tolist()
+
+
+class Stream:
+    """The sequences of a run, by position.
+
+    Args:
+        rungs: One rung, or rungs with their weights in a mixture. All need one tokenizer and one sequence length.
+        seed: 0 to 2^64 - 1; by default the study's.
+        shuffled: Whether each epoch of each rung is permuted by the seed; else the order is the stream's, which is by a
+            hash of each document's content already, or a curriculum's.
+        epochs: Passes after which the run ends, over the rung, or of a mixture: so many times its rungs' sequences
+            together. None: it never ends.
+
+    Raises:
+        UserError: The rungs do not go together.
+        ValueError: The weights are no shares, or the seed is out of range.
+    """
+
+    def __init__(
+        self,
+        rungs: Rung | Mapping[Rung, float],
+        *,
+        seed: int | None = None,
+        shuffled: bool = False,
+        epochs: int | None = None,
+    ) -> None:
+        self.rungs = [rungs] if isinstance(rungs, Rung) else list(rungs)
+        if not self.rungs:
+            raise store.UserError("A run needs at least one rung.")
+        first = self.rungs[0]
+        for rung in self.rungs:
+            own, other = rung.manifest["tokenizer"]["identity"], first.manifest["tokenizer"]["identity"]
+            if own != other or rung.length != first.length:
+                raise store.UserError(
+                    f"{first.name} and {rung.name} cannot be mixed: they have sequences of {first.length:,} and "
+                    f"{rung.length:,} tokens and the tokenizers {other} and {own}. Build them with the same."
+                )
+        self.seed = first.seed if seed is None else seed
+        self.length = first.length
+        self.dtype = first.dtype
+        weights = None if isinstance(rungs, Rung) else [float(rungs[rung]) for rung in self.rungs]
+        self.order = Order([len(rung) for rung in self.rungs], weights, self.seed, shuffled=shuffled)
+        if epochs is not None and epochs < 1:
+            raise ValueError(f"{epochs} epochs: a run takes 1 or more, or None to go on without end.")
+        self.sequences = None if epochs is None else epochs * sum(len(rung) for rung in self.rungs)
+        self.identity = store.fingerprint(
+            [[rung.digest for rung in self.rungs], self.order.weights.tolist(), self.seed, shuffled]
+        )
+        self._arguments = (rungs, self.seed, shuffled, epochs)
+
+    def __reduce__(self) -> Any:
+        """Workers of a data loader open the rungs anew."""
+        return _again, self._arguments
+
+    def __len__(self) -> int:
+        """Sequences of the run.
+
+        Raises:
+            TypeError: It never ends.
+        """
+        if self.sequences is None:
+            raise TypeError("The run never ends, so it has no length. Give it epochs.")
+        return self.sequences
+
+    def __getitem__(self, position: int) -> NDArray[Any]:
+        """The tokens at a position of the run, read-only, of shape (length,).
+
+        Raises:
+            IndexError: It is outside the run.
+            ShardError: Its shard is missing or damaged.
+        """
+        places = self.order.places(self._checked(np.array([position], np.int64)))
+        return self.rungs[int(places.rungs[0])][int(places.sequences[0])]
+
+    def batch(self, positions: NDArray[np.int64]) -> Batch:
+        """The sequences at any positions of the run.
+
+        Args:
+            positions: int64[n].
+
+        Raises:
+            IndexError: Some are outside the run.
+            ShardError: A shard is missing or damaged.
+        """
+        places = self.order.places(self._checked(positions))
+        return Batch(positions, places, self._tokens(places), self)
+
+    def batches(self, size: int, *, position: int = 0, rank: int = 0, ranks: int = 1) -> Iterator[Batch]:
+        """The run in batches, from a position on.
+
+        Each step of the run takes the next `size × ranks` positions, and each rank `size` of them in a row. What is
+        left at the end and does not fill a step is shared as evenly as can be, so that each sequence is given once.
+
+        Args:
+            size: Sequences of a batch of one rank.
+            position: Sequences of the run that were used before, by all ranks together.
+            rank: Which of the ranks this is.
+            ranks: How many there are.
+
+        Yields:
+            Batches of `size` sequences; the last one may be smaller, and is left out where it would be empty.
+
+        Raises:
+            ValueError: The size, position or rank makes no sense.
+            ShardError: A shard is missing or damaged.
+        """
+        if size < 1 or not 0 <= rank < ranks or position < 0:
+            raise ValueError(f"Batches of {size}, position {position}, rank {rank} of {ranks}: nothing can be given.")
+        together = size * ranks
+        block = max(1, BLOCK // size)
+        while self.sequences is None or position < self.sequences:
+            left = block if self.sequences is None else min(block, (self.sequences - position) // together)
+            if not left:  # the last step is not full
+                rest = (self.sequences or 0) - position
+                start, stop = rest * rank // ranks, rest * (rank + 1) // ranks
+                if stop > start:
+                    yield self.batch(np.arange(position + start, position + stop))
+                return
+            starts = position + rank * size + together * np.arange(left)
+            positions = (starts[:, None] + np.arange(size)).reshape(-1)
+            yield from self._block(positions, size, self._wanted(position, left * together))
+            position += left * together
+
+    def _block(self, positions: NDArray[np.int64], size: int, wanted: list[collections.deque[int]]) -> Iterator[Batch]:
+        places = self.order.places(positions)
+        for at in range(0, len(positions), size):
+            for rung, shards in zip(self.rungs, wanted, strict=True):
+                if shards:
+                    rung.prefetch(shards)
+            mine = Places(places.rungs[at : at + size], places.epochs[at : at + size], places.sequences[at : at + size])
+            yield Batch(positions[at : at + size], mine, self._tokens(mine), self)
+
+    def _wanted(self, position: int, count: int) -> list[collections.deque[int]]:
+        """For each rung, the shards to fetch while a block is used: its own, and some that come after it."""
+        step = 1
+        if not self.order.shuffled:  # four looks at each shard find them all
+            step = max(1, min(rung.shard_sequences for rung in self.rungs) // 4)
+            count += max(rung.read_ahead * rung.shard_sequences for rung in self.rungs)
+        stop = position + count if self.sequences is None else min(position + count, self.sequences)
+        places = self.order.places(np.arange(position, stop, step))
+        return [rung.wanted(places.sequences[places.rungs == number]) for number, rung in enumerate(self.rungs)]
+
+    def _tokens(self, places: Places) -> NDArray[Any]:
+        sequences = places.sequences
+        if len(self.rungs) == 1:
+            start, count = int(sequences[0]) if len(sequences) else 0, len(sequences)
+            if count and sequences[-1] == start + count - 1 and not self.order.shuffled:
+                return self.rungs[0].slice(start, start + count)
+            return self.rungs[0].take(sequences)
+        out = np.empty((len(sequences), self.length), self.dtype)
+        for number, rung in enumerate(self.rungs):
+            mine = np.flatnonzero(places.rungs == number)
+            if len(mine):
+                out[mine] = rung.take(sequences[mine])
+        return out
+
+    def start_bits(self, places: Places) -> NDArray[np.uint8]:
+        """A bit for each token, set where a document begins; uint8 of shape (n, ceil(length / 8))."""
+        out = np.empty((len(places.sequences), -(-self.length // 8)), np.uint8)
+        for number, rung in enumerate(self.rungs):
+            mine = np.flatnonzero(places.rungs == number)
+            if len(mine):
+                out[mine] = rung.start_bits(places.sequences[mine])
+        return out
+
+    def state(self, position: int) -> dict[str, Any]:
+        """What to keep in a checkpoint after `position` sequences: two integers and the name of the run's data."""
+        return {"position": int(position), "seed": self.seed, "data": self.identity}
+
+    def resume(self, state: Mapping[str, Any]) -> int:
+        """The position in a state, after a check that it is of this run.
+
+        Raises:
+            UserError: It is of another run: other shards, weights, seed or order.
+        """
+        position, data = state.get("position"), state.get("data")
+        if not isinstance(position, int) or position < 0:
+            raise store.UserError(f"{dict(state)} is no state of a run: it needs 'position', 'seed' and 'data'.")
+        if data != self.identity:
+            raise store.UserError(
+                f"The state is of other data or another order ({data}, seed {state.get('seed')}) than this run "
+                f"({self.identity}, seed {self.seed}). Open the rungs, weights, seed and order that it was saved with."
+            )
+        return position
+
+    def documents_seen(self, stop: int, start: int = 0) -> pa.Table:
+        """Which documents stand at positions [start, stop) of the run: after a step, what a model has seen.
+
+        Returns:
+            A table with a row for each piece of a document, in order: `position` (of the run), `rung`, `sequence`, `at`
+            (its first token's place in the sequence), `document` (hex id), `offset` (tokens of the document before) and
+            `length` (tokens).
+
+        Raises:
+            IndexError: Some positions are outside the run.
+            ShardError: A table of documents is missing or damaged.
+        """
+        positions = np.arange(start, stop)
+        return self._documents(positions, self.order.places(self._checked(positions)))
+
+    def audit(self, batch: Batch) -> pa.Table:
+        """Which documents stand in a batch, after a check that its tokens are those of the shards.
+
+        Returns:
+            As `documents_seen`, with `position` of the run for each row of the batch.
+
+        Raises:
+            ValueError: The batch's tokens are not what stands at its positions.
+            ShardError: A table of documents is missing or damaged.
+        """
+        expected = self.batch(batch.positions)
+        wrong = np.flatnonzero((expected.tokens != batch.tokens).any(axis=1))
+        if len(wrong):
+            raise ValueError(
+                f"Rows {wrong[:10].tolist()} of the batch are not what stands at positions "
+                f"{batch.positions[wrong[:10]].tolist()} of the run; {len(wrong)} of {len(batch)} rows differ."
+            )
+        return self._documents(batch.positions, expected.places)
+
+    def _documents(self, positions: NDArray[np.int64], places: Places) -> pa.Table:
+        pieces = []
+        for number, rung in enumerate(self.rungs):
+            mine = np.flatnonzero(places.rungs == number)
+            if not len(mine):
+                continue
+            table = rung.documents(places.sequences[mine])
+            rows = table.column("row").to_numpy()
+            pieces.append(
+                pa.table(
+                    {
+                        "position": positions[mine][rows],
+                        "rung": pa.array([rung.name] * len(table)),
+                        "sequence": table.column("sequence"),
+                        "at": table.column("position"),
+                        "document": table.column("document"),
+                        "offset": table.column("offset"),
+                        "length": table.column("length"),
+                    }
+                )
+            )
+        return pa.concat_tables(pieces).sort_by([("position", "ascending"), ("at", "ascending")])
+
+    def _checked(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        positions = np.asarray(positions, np.int64)
+        if len(positions) and (
+            positions.min() < 0 or (self.sequences is not None and positions.max() >= self.sequences)
+        ):
+            length = "no end" if self.sequences is None else f"{self.sequences:,} sequences"
+            raise IndexError(f"The run has {length}; positions {positions.min()} to {positions.max()} were asked for.")
+        return positions
+
+
+def _again(rungs: Rung | Mapping[Rung, float], seed: int, shuffled: bool, epochs: int | None) -> Stream:  # noqa: FBT001
+    return Stream(rungs, seed=seed, shuffled=shuffled, epochs=epochs)
