@@ -55,6 +55,7 @@ def render_card(manifest: dict[str, Any]) -> str:
         _loading(recipes, manifest["held_out"]),
         _rungs(recipes),
         _mixture(recipes),
+        *_curricula(manifest),
         _sources(manifest["counts"]),
         *(_funnel(name, recipe) for name, recipe in recipes.items()),
         _duplicates(manifest),
@@ -68,6 +69,7 @@ def render_card(manifest: dict[str, Any]) -> str:
 def _front_matter(manifest: dict[str, Any], recipes: dict[str, Any]) -> str:
     held = manifest["held_out"]
     rows = sum(recipe["rungs"][-1]["sequences"] for recipe in recipes.values()) + (held["sequences"] if held else 0)
+    rows += sum(one["sequences"] for one in manifest.get("curricula", {}).values())
     lines = [
         "---",
         f"pretty_name: {_yaml(manifest['name'])}",
@@ -84,6 +86,8 @@ def _front_matter(manifest: dict[str, Any], recipes: dict[str, Any]) -> str:
     for name, recipe in recipes.items():
         for rung in recipe["rungs"]:
             lines += _configuration(configuration(name, rung["name"]), "train", rung["shards"])
+    for name, one in sorted(manifest.get("curricula", {}).items()):
+        lines += _configuration(configuration(name, one["rung"]), "train", one["shards"])
     if held:
         lines += _configuration(HELD_OUT, "test", held["shards"])
     return "\n".join([*lines, "---"])
@@ -156,6 +160,21 @@ def _mixture(recipes: dict[str, Any]) -> str:
             rows.append((_text(name), _text(stratum), share, *_numbers(amount["tokens"], amount["unique_tokens"])))
     heads = ("recipe", "stratum", "weight", "tokens in the largest rung", "unique tokens")
     return "## Mixture\n\n" + _table(heads, rows, texts=2)
+
+
+def _curricula(manifest: dict[str, Any]) -> list[str]:
+    """Orders of a rung's documents, with the proof of each."""
+    rows = []
+    for name, one in sorted(manifest.get("curricula", {}).items()):
+        how = [_text(one["order"])]
+        how += [f"{key} {_text(one[key])}" for key in ("pace", "buckets", "sweeps", "phases") if key in one]
+        rank = "–" if one["spearman"] is None else f"{one['spearman']:+.4f}"
+        of = configuration(one["recipe"], one["rung"])
+        cells = (configuration(name, one["rung"]), of, one["sort"] or "–")
+        rows.append((*map(_text, cells), ", ".join([*how, *(["mixed"] if one["mixed"] else [])]), rank))
+    heads = ("configuration", "documents of", "difficulty", "order", "rank correlation with the difficulty")
+    told = "Exactly the documents of a rung, each with its tokens of that rung, in another order."
+    return ["## Curricula\n\n" + told + "\n\n" + _table(heads, rows, texts=4)] if rows else []
 
 
 def _sources(counts: dict[str, Any]) -> str:

@@ -9,7 +9,19 @@ import filelock
 
 from ..data_cards.card import render_card
 from ..tokenizers.loading import FILES
-from . import boilerplate, contaminated, duplicates, earlier, intake, ladders, manifest, mixture, shards, store
+from . import (
+    boilerplate,
+    contaminated,
+    curricula,
+    duplicates,
+    earlier,
+    intake,
+    ladders,
+    manifest,
+    mixture,
+    shards,
+    store,
+)
 from .engine import Engine
 from .parts import read_all
 from .pool import PIPELINES, Pool
@@ -128,15 +140,21 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
     targets = [shards.Target(planned[name], f"shards/{name}", f"documents/{name}") for name in recipes]
     if held:
         targets.append(shards.Target(held, "held_out/shards", "held_out/documents"))
-    packed = shards.pack(pool, targets, plan.out, sequences)
+    ordered = curricula.order_documents(plan, pool, planned, clusters)
+    packed = shards.pack(pool, [*targets, *(one.target for one in ordered)], plan.out, sequences)
+    orders = {
+        one.name: curricula.describe(plan.out, one, shards_of, settings.sequence_length)
+        for one, shards_of in zip(ordered, packed[len(targets) :], strict=True)
+    }
     ledgers = _account(plan, pool, choices, planned, held)
     made = {name: manifest.Made(planned[name], packed[n], ledgers[name]) for n, name in enumerate(recipes)}
     repeating = [planned[name] for name, recipe in recipes.items() if recipe.dedup is False and plan.signature]
     in_rungs = mixture.count_in_rungs(pool, clusters, repeating, settings.sequence_length)
     if plan.signature:
         in_rungs |= {name: [0] * len(settings.budgets) for name, recipe in recipes.items() if recipe.dedup is not False}
-    held_shards = packed[-1] if held else []
+    held_shards = packed[len(recipes)] if held else []
     _remove_others(plan.out, list(planned), held=held is not None)
+    _remove_orders(plan.out, curricula.files_of(ordered, list(orders.values())))
     value = manifest.assemble(
         plan,
         fingerprint,
@@ -147,6 +165,7 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
         made,
         manifest.Duplicates(counts, in_rungs),
         repeated_lines,
+        orders,
     )
     value["contamination"] = contaminated.count_found(plan, pool)
     _publish(plan, value, model)
@@ -216,3 +235,11 @@ def _remove_others(out: str, recipes: list[str], *, held: bool) -> None:
     if not held:
         for kind in ("held_out/shards", "held_out/documents", ".build/held_out/shards"):
             shards.remove_left(store.join(out, kind), set())
+
+
+def _remove_orders(out: str, wanted: set[str]) -> None:
+    """Delete what curricula of an earlier study left."""
+    for folder in ("curricula", ".build/curricula"):
+        for file in store.list_files(store.join(out, folder)):
+            if file.path.removeprefix(f"{out.rstrip('/')}/") not in wanted:
+                store.remove(file.path)

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from ..filters.hashing import fmix64, mix64
 from . import keys, segments, store
-from .parts import Part, Store, read_clusters
+from .parts import Part, Store, cluster_sizes, read_clusters
 from .repeated_lines import emptied
 from .schema import BUCKET_BITS, CANDIDATE, CLASS_STARTS, CLASSES, DUPLICATED, EMPTIED, EXCLUDED, NO_DOCUMENT
 
@@ -64,8 +64,7 @@ class _View:
         return self._columns[key]
 
     def _cluster_column(self, where: tuple[str, ...]) -> pa.Array:
-        sizes = np.ones(self.part.rows, np.int64)
-        sizes[self.clusters.column("row").to_numpy()] = self.clusters.column("size").to_numpy()
+        sizes = cluster_sizes(self.clusters, self.part.rows)
         if where == ("cluster.size",):
             return pa.array(sizes)
         return pa.array(CLASSES).take(pa.array(np.searchsorted(CLASS_STARTS, np.maximum(sizes, 1), "right") - 1))

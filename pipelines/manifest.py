@@ -81,6 +81,7 @@ def assemble(  # noqa: PLR0917 everything that a manifest tells
     made: dict[str, Made],
     duplicates: Duplicates,
     repeated_lines: dict[str, Any] | None,
+    curricula: dict[str, dict[str, Any]],
 ) -> dict[str, Any]:
     """The manifest as plain values."""
     settings = plan.study.settings
@@ -105,6 +106,7 @@ def assemble(  # noqa: PLR0917 everything that a manifest tells
         "counts": _counts(plan, summaries),
         "held_out": None,
         "recipes": {name: _recipe(one, length, duplicates.in_rungs.get(name)) for name, one in made.items()},
+        "curricula": curricula,
     }
     if held_out is not None and settings.held_out is not None:
         sequences = sum(held_out.rungs.values())
@@ -130,6 +132,9 @@ def root_hash(manifest: dict[str, Any]) -> str:
         manifest: A manifest, with or without its root hash.
     """
     held = manifest["held_out"] or {"shards": []}
+    curricula = {
+        name: [shard["sha256"] for shard in one["shards"]] for name, one in manifest.get("curricula", {}).items()
+    }
     return store.fingerprint(
         [
             manifest["counts"],
@@ -142,6 +147,7 @@ def root_hash(manifest: dict[str, Any]) -> str:
                 ]
                 for name, recipe in manifest["recipes"].items()
             },
+            *([curricula] if curricula else []),
         ]
     )
 

@@ -17,7 +17,16 @@ from .schedule import State
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PIECE = np.dtype([("key", "<u8"), ("id", keys.ID), ("start", "<i8"), ("length", "<i8"), ("at", "<i8")])
+PIECE = np.dtype(
+    [
+        ("key", "<u8"),
+        ("id", keys.ID),
+        ("start", "<i8"),
+        ("length", "<i8"),
+        ("at", "<i8"),
+        ("difficulty", "<f8"),
+    ]
+)
 """Tokens [start, start + length) of a document, at place `at` of a stratum's tokens in this shard."""
 
 
@@ -54,7 +63,7 @@ def write_shard(payload: dict[str, Any], **_: Any) -> None:
     # first the marker goes, so that none stands beside files of another ladder
     store.remove(payload["marker"])
     store.write_bytes(payload["shard"], data)
-    table = store.parquet_bytes(_documents(documents, payload["first"]))
+    table = store.parquet_bytes(_documents(documents, payload["first"], difficulty="difficulty" in plan))
     store.write_bytes(payload["documents"], table)
     store.write_json(
         payload["marker"],
@@ -75,7 +84,8 @@ def _pieces(folder: str, plan: dict[str, Any], stratum: int, start: int, length:
         for number, group in enumerate(plan["groups"]):
             if group["stratum"] != stratum or group["base"] >= stop or group["base"] + group["tokens"] <= begin:
                 continue
-            table = store.read_table(store.join(folder, "order", f"{number:05d}.parquet"))
+            name = group.get("name", f"{number:05d}")
+            table = store.read_table(store.join(folder, "order", f"{name}.parquet"))
             offsets, tokens = table.column("offset").to_numpy(), table.column("tokens").to_numpy()
             inside = np.flatnonzero((offsets < stop) & (offsets + tokens > begin))
             piece = np.empty(len(inside), PIECE)
@@ -84,6 +94,8 @@ def _pieces(folder: str, plan: dict[str, Any], stratum: int, start: int, length:
             piece["start"] = np.maximum(begin - offsets[inside], 0)
             piece["length"] = np.minimum(stop - offsets[inside], tokens[inside]) - piece["start"]
             piece["at"] = at + offsets[inside] + piece["start"] - begin
+            if "difficulty" in table.column_names:
+                piece["difficulty"] = table.column("difficulty").to_numpy()[inside]
             out.append(piece)
         at += stop - begin
     return np.concatenate(out)
@@ -102,7 +114,16 @@ def _fill(payload: dict[str, Any], pieces: NDArray[Any], out: NDArray[Any]) -> N
             reader.copy(int(rows[n]), start, start + length, out[at : at + length])
 
 
-STANDS = np.dtype([("sequence", "<i8"), ("position", "<i4"), ("id", keys.ID), ("offset", "<i8"), ("length", "<i4")])
+STANDS = np.dtype(
+    [
+        ("sequence", "<i8"),
+        ("position", "<i4"),
+        ("id", keys.ID),
+        ("offset", "<i8"),
+        ("length", "<i4"),
+        ("difficulty", "<f8"),
+    ]
+)
 
 
 def _cut(pieces: NDArray[Any], sequences: NDArray[np.int64], length: int) -> NDArray[Any]:
@@ -120,6 +141,7 @@ def _cut(pieces: NDArray[Any], sequences: NDArray[np.int64], length: int) -> NDA
     out["id"] = pieces["id"][index]
     out["offset"] = pieces["start"][index] + begin - pieces["at"][index]
     out["length"] = stop - begin
+    out["difficulty"] = pieces["difficulty"][index]
     return out
 
 
@@ -149,13 +171,15 @@ def _shard(tokens: NDArray[Any], strata: list[str], documents: NDArray[Any]) -> 
     return sink.getvalue()
 
 
-def _documents(documents: NDArray[Any], first: int) -> pa.Table:
-    return pa.table(
-        {
-            "sequence": documents["sequence"] + first,
-            "position": documents["position"],
-            "document": keys.id_column(documents["id"]),
-            "offset": documents["offset"],
-            "length": documents["length"],
-        }
-    )
+def _documents(documents: NDArray[Any], first: int, *, difficulty: bool) -> pa.Table:
+    """Which document stands where; in a curriculum, how difficult it is, null where nothing says."""
+    columns = {
+        "sequence": documents["sequence"] + first,
+        "position": documents["position"],
+        "document": keys.id_column(documents["id"]),
+        "offset": documents["offset"],
+        "length": documents["length"],
+    }
+    if difficulty:
+        columns["difficulty"] = pa.array(documents["difficulty"], from_pandas=True)  # NaN becomes null
+    return pa.table(columns)

@@ -14,12 +14,15 @@ import concurrent.futures
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from . import store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -106,6 +109,18 @@ def read_clusters(folder: str, ordinal: int) -> pa.Table:
     """What the cluster stage wrote for a part, in `CLUSTERS`."""
     path = store.join(folder, "members", f"{ordinal:07d}.parquet")
     return store.read_table(path) if store.exists(path) else CLUSTERS.empty_table()
+
+
+def cluster_sizes(clusters: pa.Table, rows: int) -> NDArray[np.int64]:
+    """How many documents the cluster of each row of a part has.
+
+    Args:
+        clusters: What `read_clusters` gives.
+        rows: Of the part.
+    """
+    sizes = np.ones(rows, np.int64)
+    sizes[clusters.column("row").to_numpy()] = clusters.column("size").to_numpy()
+    return sizes
 
 
 def missing(folder: str, names: Iterable[str], suffix: str) -> list[str]:

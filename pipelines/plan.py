@@ -16,8 +16,9 @@ from . import store
 from .earlier import Earlier, open_earlier
 from .ladder import held_out_seed
 from .parts import Store, missing
-from .study import short
+from .study import parse_count, short
 from .study_checks import COLUMNS
+from .study_curricula import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,6 +105,10 @@ class Plan:
             for rule in rules
         ]
 
+    def value(self, address: str) -> list[str] | None:
+        """Place of the column with the value of a score; `tokens` stands for a document's length."""
+        return ["tokens"] if address == "tokens" else self._where(address, "VALUE")
+
     def strata(self) -> list[list[str] | None]:
         """Places of the columns that make a stratum."""
         return [self._where(name, "LABEL") for name in self.study.settings.strata]
@@ -187,6 +192,10 @@ class Plan:
                     },
                 }
                 for name in settings.recipes
+            },
+            "curricula": {
+                name: {"recipe": one.recipe, "rung": short(int(parse_count(one.rung)))} | settings_of(one)  # type: ignore[call-overload]
+                for name, one in settings.curricula.items()
             },
         }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pyarrow as pa
@@ -147,6 +147,44 @@ class HeldOut:
 
 
 @checked(frozen=True, config=_FORM)
+class OrderedStratum:
+    """A stratum of a curriculum."""
+
+    sequences: _Natural
+    tokens: _Natural
+    documents: _Natural
+    spearman: float | None
+
+
+@checked(frozen=True, config=_FORM)
+class Curriculum:
+    """A rung's documents in another order."""
+
+    recipe: str
+    rung: str
+    sort: str | None
+    order: Literal["ascending", "descending", "random"]
+    mixed: bool
+    tokens: _Natural
+    sequences: _Natural
+    documents: _Natural
+    without_difficulty: _Natural
+    spearman: float | None
+    strata: dict[str, OrderedStratum]
+    shards: list[Shard]
+    pace: str | None = None
+    buckets: Any = None
+    sweeps: int | None = None
+    phases: Any = None
+
+    @property
+    def is_sorted(self) -> bool:
+        """Whether nothing but the difficulty decides."""
+        chance = (self.pace, self.buckets, self.sweeps, self.phases)
+        return self.order != "random" and all(one is None for one in chance)
+
+
+@checked(frozen=True, config=_FORM)
 class Tokenizer:
     """What the ids are."""
 
@@ -166,6 +204,7 @@ class Manifest:
     counts: dict[str, dict[str, Any]]
     held_out: HeldOut | None
     recipes: Annotated[dict[str, Recipe], Field(min_length=1)]
+    curricula: dict[str, Curriculum] = field(default_factory=dict)
 
 
 class Files:
@@ -203,7 +242,7 @@ class Files:
 
     def unlisted(self) -> list[str]:
         """Files beside the listed ones; a running build's temporary files are none yet."""
-        folders = ("shards", "documents", "ledger", "held_out")
+        folders = ("shards", "documents", "ledger", "held_out", "curricula")
         found = [file.path for folder in folders for file in store.list_files(store.join(self.out, folder))]
         start = len(self.out.rstrip("/")) + 1
         names = [path[start:] for path in found if not path.rpartition("/")[2].startswith(store.TEMPORARY)]

@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 
 from ..filters.minhash import optimal_bands
 from .schema import REPEATED_LINES
+from .study_curricula import Curriculum
 
 if TYPE_CHECKING:
     from ..filters.family import Family
@@ -228,6 +229,7 @@ class Settings:
     held_out: HeldOut | None = None
     dedup: Dedup = dataclasses.field(default_factory=Dedup)
     repeated_lines: RepeatedLines | None = None
+    curricula: dict[str, Curriculum] = dataclasses.field(default_factory=dict)
     shard_tokens: Count = 16_000_000
     max_rejected: Annotated[float, Field(ge=0, le=1)] = 0.01
 

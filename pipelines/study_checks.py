@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from .schema import CLASSES
-from .study import NAME, NAME_IS, RepeatedLines, Settings, short
+from .study import NAME, NAME_IS, RepeatedLines, Settings, parse_count, short
+from .study_curricula import check_curriculum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,6 +85,7 @@ def check_references(raw: dict[str, Any], scores: dict[str, Family | None], mist
         weights = recipe.get("weights")
         if isinstance(weights, dict):
             _check_weights(weights, f"{where}.weights", sources, mistakes)
+    _check_orders(_table(raw, "curricula"), scores, sources, recipes, mistakes)
     strata = raw.get("strata", [])
     for n, key in enumerate(strata if isinstance(strata, list) else []):
         if isinstance(key, str):
@@ -127,6 +129,33 @@ def _check_rules(rules: Any, where: str, scores: dict[str, Family | None], sourc
             f"{key}.sources: there is no source {source!r}{did_you_mean(source, sources)}"
             for source in (named if isinstance(named, list) else [])
             if isinstance(source, str) and source not in sources
+        )
+
+
+def _check_orders(
+    curricula: dict[str, Any], scores: dict[str, Family | None], sources: Any, recipes: Any, mistakes: list[str]
+) -> None:
+    check_names(curricula, "curricula", mistakes)
+    for name, curriculum in curricula.items():
+        if isinstance(curriculum, dict):
+            _check_order(curriculum, f"curricula.{name}", scores, sources, recipes, mistakes)
+
+
+def _check_order(  # noqa: PLR0917 what names may mean
+    raw: dict[str, Any], where: str, scores: dict[str, Family | None], sources: Any, recipes: Any, mistakes: list[str]
+) -> None:
+    """Names that a curriculum uses."""
+    if isinstance(raw.get("recipe"), str) and raw["recipe"] not in recipes:
+        known = did_you_mean(raw["recipe"], recipes)
+        mistakes.append(f"{where}.recipe: there is no recipe {raw['recipe']!r}{known}")
+    if isinstance(raw.get("sort"), str) and raw["sort"] != "tokens":
+        _check_score(raw["sort"], "value", f"{where}.sort", scores, mistakes)
+    phases = raw.get("phases")
+    for n, phase in enumerate(phases if isinstance(phases, list) else []):
+        mistakes.extend(
+            f"{where}.phases[{n}]: there is no source {stratum!r}{did_you_mean(stratum, sources)}"
+            for stratum in (phase if isinstance(phase, list) else [])
+            if isinstance(stratum, str) and stratum.split("/")[0] not in sources
         )
 
 
@@ -186,5 +215,20 @@ def check_settings(settings: Settings, mistakes: list[str]) -> None:
         )
         if recipe.rehydrate is not None and settings.strata[-1] != "cluster.class":
             mistakes.append(f"recipes.{name}.rehydrate: counts strata. Let strata end with 'cluster.class'")
+    _check_curricula(settings, mistakes)
     if "held_out" in settings.recipes:
         mistakes.append("recipes.held_out: 'held_out' is the name of the held-out set. Choose another name")
+
+
+def _check_curricula(settings: Settings, mistakes: list[str]) -> None:
+    for name, curriculum in settings.curricula.items():
+        where = f"curricula.{name}"
+        check_curriculum(where, curriculum, list(settings.recipes), mistakes)
+        try:
+            known = parse_count(curriculum.rung) in settings.budgets
+        except ValueError as error:
+            mistakes.append(f"{where}.rung: {error}")
+        else:
+            if not known:
+                listed = ", ".join(map(short, settings.budgets))
+                mistakes.append(f"{where}.rung: {curriculum.rung} is none of the budgets: {listed}")

@@ -15,6 +15,7 @@ from . import store
 from .formats import FORMATS, Source
 from .study import NAME_IS, Dedup, HeldOut, Recipe, RepeatedLines, Rule, Settings, Study
 from .study_checks import RESERVED, check_names, check_references, check_settings, did_you_mean
+from .study_curricula import Curriculum
 
 if TYPE_CHECKING:
     from ..filters.family import Family
@@ -108,6 +109,8 @@ _NEEDED = {
     "recipes": "Add at least one [recipes.NAME]",
     "tokens": 'Write tokens = "1M"',
     "score": 'Write score = "…"',
+    "recipe": 'Write recipe = "…"',
+    "rung": 'Write rung = "1B", one of the budgets',
 }
 """What would work where a key is missing."""
 
@@ -154,7 +157,7 @@ def _describe(problem: Any, kind: Any, where: str) -> str:
     return f"{key}: {message}{shown}"
 
 
-_SECTIONS = {"held_out": HeldOut, "dedup": Dedup, "repeated_lines": RepeatedLines}
+_SECTIONS = {"held_out": HeldOut, "dedup": Dedup, "repeated_lines": RepeatedLines, "curricula": Curriculum}
 
 
 def _keys(kind: Any, location: list[Any]) -> list[str]:

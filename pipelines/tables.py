@@ -85,10 +85,22 @@ def show_manifest(manifest: dict[str, Any]) -> None:
         for table in (funnel, rungs, strata):
             console.print()
             _show(console, table)
+    _show_curricula(console, manifest.get("curricula", {}))
     held = manifest["held_out"]
     if held:
         console.print(f"\nheld out: {held['tokens']:,} tokens in {held['sequences']:,} sequences")
     console.print(f"root hash: {manifest['root_hash']}")
+
+
+def _show_curricula(console: Console, curricula: dict[str, Any]) -> None:
+    orders = _table("curricula", "curriculum", "of", "sort", "tokens", "documents", "rank correlation")
+    for name, one in curricula.items():
+        rank = "" if one["spearman"] is None else f"{one['spearman']:+.4f}"
+        sizes = (f"{one['tokens']:,}", f"{one['documents']:,}")
+        orders.add_row(name, f"{one['recipe']}-{one['rung']}", f"{one['order']} {one['sort'] or ''}", *sizes, rank)
+    if orders.row_count:
+        console.print()
+        _show(console, orders)
 
 
 def show_checks(checks: Sequence[Check]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from . import store
+from .recount_curricula import Order
 from .recount_ledger import Ledger
 from .recount_stream import Stream
 from .result_files import ID, Check, Files, Manifest, told, told_check
@@ -63,6 +64,8 @@ def verify(out: str) -> list[Check]:
         stream = Stream(files, manifest, recipe, name)
         Ledger(files, manifest, stream, held).count()
         checks += stream.check()
+    for name in manifest.curricula:
+        checks += Order(files, manifest, name).check()
     faults["Files"] += files.faults
     faults["Files"] += [f"{one}: no manifest lists it" for one in files.unlisted()]
     return [
@@ -83,4 +86,6 @@ def root_hash(raw: dict[str, Any]) -> str:
         ]
         for name, one in raw["recipes"].items()
     }
-    return store.fingerprint([raw["counts"], [shard["sha256"] for shard in held["shards"]], recipes])
+    curricula = {name: [shard["sha256"] for shard in one["shards"]] for name, one in raw.get("curricula", {}).items()}
+    more = [curricula] if curricula else []
+    return store.fingerprint([raw["counts"], [shard["sha256"] for shard in held["shards"]], recipes, *more])

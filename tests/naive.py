@@ -444,6 +444,66 @@ def stratum_weights(weights, text_bytes):
     return {name: share for name, share in out.items() if share}
 
 
+# --- pipelines: curricula -----------------------------------------------------------------------------------------
+
+
+def pace_share(settings, x):
+    """The share of the sorted documents that may be drawn once the share `x` of the stream is behind."""
+    import math
+
+    start, full_at = settings["start"], settings["full_at"]
+    if x >= full_at:
+        return 1.0
+    if settings["pace"] == "linear":
+        return start + (1 - start) * x / full_at
+    if settings["pace"] == "root":
+        return math.sqrt(start**2 + (1 - start**2) * x / full_at)
+    step = math.floor(settings["steps"] * x / full_at)
+    if settings["pace"] == "step":
+        return start + (1 - start) * step / settings["steps"]
+    return start ** (1 - step / settings["steps"])
+
+
+def place_items(tokens, seats, released, settings):
+    """Sorted documents in the order of a curriculum, and how many came before `released` tokens of the stream."""
+    from fractions import Fraction
+
+    places = list(range(len(tokens)))
+    before = [sum(tokens[:n]) for n in places]
+    if "buckets" in settings:
+        buckets = settings["buckets"]
+        shares = [Fraction(1, buckets)] * buckets if isinstance(buckets, int) else [Fraction(str(n)) for n in buckets]
+        ends = [sum(shares[: n + 1]) * sum(tokens) for n in range(len(shares))]
+        bucket = [next((n for n, end in enumerate(ends) if at < int(end)), len(ends) - 1) for at in before]
+        return sorted(places, key=lambda n: (bucket[n], seats[n], n)), 0
+    if "sweeps" in settings:
+        return [n for sweep in range(settings["sweeps"]) for n in places[sweep :: settings["sweeps"]]], 0
+    if "pace" not in settings:
+        return places, 0
+    out, early, position = [], 0, 0
+    while len(out) < len(places):
+        left = [n for n in places if n not in out]
+        allowed = [n for n in left if released[n] <= position]
+        early += not allowed
+        out.append(min(allowed, key=lambda n: (seats[n], n)) if allowed else left[0])
+        position += tokens[out[-1]]
+    return out, early
+
+
+def spearman(values):
+    """Pearson's correlation of mean ranks."""
+    import math
+    from fractions import Fraction
+
+    if len(set(values)) < 2:
+        return None
+    ranks = [Fraction(sum(b < a for b in values) * 2 + sum(b == a for b in values) + 1, 2) for a in values]
+    middle = Fraction(len(values) + 1, 2)
+    both = sum((a - middle) * (n + 1 - middle) for n, a in enumerate(ranks))
+    own, other = sum((a - middle) ** 2 for a in ranks), sum((n + 1 - middle) ** 2 for n in range(len(values)))
+    return float(both) / math.sqrt(own * other)
+
+
 # --- filters: source code -----------------------------------------------------------------------------------------
 
 

@@ -148,7 +148,9 @@ def test_places_and_ledger_tell_what_stands_in_the_stream(tmp_path_factory, pool
             offset += len(one[3])
     for n, part in enumerate(made.parts):
         paths = {key: made.place.path("out", f"{key}{n}") for key in ("ledger", "marker")}
-        task = payload(made.place, part, n, choices=made.place.path("choices"), held_out=None, rules=["a", "b", "c"])
+        task = payload(
+            made.place, part, n, choices=made.place.path("choices"), held_out=None, rules=["a", "b", "c"], edits={}
+        )
         task |= {"places": made.place.path("ladder", "places"), "rungs": [f"r{m}" for m in rungs], "ends": ends}
         ledger.write_ledger({**task, **paths, "identity": "i"})
         rows = pq.read_table(paths["ledger"]).to_pylist()

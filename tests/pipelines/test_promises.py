@@ -56,6 +56,10 @@ def rich(tmp_path_factory):
             "mixed": {"weights": {"lines": 0.31, "rows": 0.27, "web": 0.3, "code": 0.12}},
             "long": {"base": "mixed", "keep": [{"score": "lengths.words", "top": 0.5}], "repeat": 4},
         },
+        curricula={
+            "paced": {"recipe": "long", "rung": 80 * LENGTH, "sort": "lengths.words", "pace": "root"},
+            "easy": {"recipe": "mixed", "rung": 15 * LENGTH, "sort": "cluster.size", "mixed": True},
+        },
     )
 
 

@@ -1,0 +1,160 @@
+"""Recount curricula: each holds its rung's documents, token for token, in an order that goes with the difficulty.
+
+The documents of two streams are compared by sums that no order changes: of each, all of its tokens, each times a hash
+of its place in the document, modulo 2**64.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from ..filters.hashing import fmix64
+from . import store
+from .recount_stream import Stream
+from .result_files import ID, ONE, READING, Check, Curriculum, Files, Manifest, Recipe, Rung, Shard, Weight, named
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+SUM = np.dtype([("id", ID), ("tokens", "<i8"), ("sum", "<u8")])
+UNMIXED = {"all": Weight(ONE, 4294967296)}
+BATCH_TOKENS = 1 << 20
+
+
+class Order(Stream):
+    """The stream of one curriculum."""
+
+    def __init__(self, files: Files, manifest: Manifest, name: str) -> None:
+        """Count its shards; what the counts are compared with comes in `check`."""
+        self.told: Curriculum = manifest.curricula[name]
+        self.difficulties: list[NDArray[np.float64]] = []
+        self.of_stratum: list[NDArray[np.int64]] = []
+        of = manifest.recipes.get(self.told.recipe)
+        self.rung = next((rung for rung in of.rungs if rung.name == self.told.rung), None) if of else None
+        strata = of.strata if of and self.told.mixed else UNMIXED
+        rung = Rung(self.told.rung, self.told.tokens, self.told.tokens, self.told.sequences, self.told.shards)
+        super().__init__(files, manifest, Recipe(strata, [rung], {}, []), f"curriculum {name}", cut=True)
+        self.labels = ["Exact", "Mixed", "Documents", "Same documents", "Ordered"]
+
+    def _pieces(self, shard: Shard, first: int) -> None:
+        super()._pieces(shard, first)
+        table = store.read_table(store.join(self.files.out, shard.documents), ["sequence", "offset", "difficulty"])
+        begins = table.filter(pc.equal(table["offset"], 0))
+        difficulty = pc.cast(begins["difficulty"], "float64").fill_null(np.nan)
+        self.difficulties.append(difficulty.to_numpy())
+        self.of_stratum.append(self._codes[begins["sequence"].to_numpy() - first])
+
+    def check(self) -> list[Check]:
+        """All checks of the curriculum."""
+        if not self.damaged:
+            self._check_same()
+            self._check_order()
+        return super().check()
+
+    def _check_clean(self) -> None:
+        """A document may come again, as often as in the rung: `_check_same` counts that."""
+        self.faults["Exact"] += self.faults["Nested"]
+
+    def _check_same(self) -> None:
+        faults = self.faults["Same documents"]
+        if self.rung is None:
+            faults.append(f"the manifest has no rung {self.told.rung} of {self.told.recipe}")
+            return
+        try:
+            mine, theirs = (
+                _sums(self.files.out, shards, self.length) for shards in (self.told.shards, self.rung.shards)
+            )
+        except READING as error:
+            faults.append(str(error).partition("\n")[0])
+            return
+        where = f"{self.told.recipe}-{self.told.rung}"
+        faults += named(np.setdiff1d(mine["id"], theirs["id"]), f"is not in {where}")
+        faults += named(np.setdiff1d(theirs["id"], mine["id"]), f"of {where} is missing")
+        if not faults:
+            wrong = mine["tokens"] != theirs["tokens"]
+            faults += named(mine["id"][wrong], "has {} tokens, other than in " + where, mine["tokens"][wrong])
+            wrong = ~wrong & (mine["sum"] != theirs["sum"])
+            faults += named(mine["id"][wrong], f"has other tokens than in {where}")
+        self.found["Same documents"] = f"{len(mine):,} documents, each with its tokens of {where}"
+
+    def _check_order(self) -> None:
+        """The correlations, and where difficulty alone decides, that it never turns."""
+        faults, told = self.faults["Ordered"], self.told
+        difficulty = np.concatenate([np.zeros(0), *self.difficulties])
+        stratum = np.concatenate([np.zeros(0, np.int64), *self.of_stratum])
+        found = (len(difficulty), int(np.isnan(difficulty).sum()))
+        if found != (told.documents, told.without_difficulty):
+            said = f"{told.documents:,} and {told.without_difficulty:,}"
+            faults.append(f"{found[0]:,} documents, {found[1]:,} of them without a difficulty, not {said}")
+        every = {"the whole": (told.spearman, difficulty)}
+        for name, n in self.numbers.items():
+            mine = difficulty[stratum == n]
+            one = told.strata.get(name)
+            counted = (self.counts[n], self.counts[n] * self.length, len(mine))
+            if one is None or counted != (one.sequences, one.tokens, one.documents):
+                faults.append(f"{name} has {counted[0]:,} sequences and {counted[2]:,} documents, other than is told")
+            every[name] = (one.spearman if one else None, mine)
+            down = -1 if told.order == "descending" else 1
+            known = mine[~np.isnan(mine)]
+            if told.is_sorted and ((np.diff(known) * down < 0).any() or np.isnan(mine[: len(known)]).any()):
+                faults.append(f"{name} is not in {told.order} order of {told.sort}")
+        for name, (said_rank, values) in every.items():
+            rank = _rank_correlation(values)
+            if (rank is None) != (said_rank is None) or abs((rank or 0.0) - (said_rank or 0.0)) > 1e-6:
+                faults.append(f"the rank correlation of {name} is {rank}, not {said_rank}")
+        shown = "no rank correlation" if told.spearman is None else f"rank correlation {told.spearman:+.4f}"
+        self.found["Ordered"] = f"{told.documents:,} documents, {shown} with {told.sort or 'nothing'}"
+
+
+def _rank_correlation(values: NDArray[np.float64]) -> float | None:
+    """Spearman's, by Pearson's formula on mean ranks."""
+    values = values[~np.isnan(values)]
+    order = np.argsort(values, kind="stable")
+    first = np.flatnonzero(np.r_[True, values[order][1:] != values[order][:-1]])[: len(values)]
+    if len(first) < 2:
+        return None
+    stops = np.r_[first[1:], len(values)]
+    ranks = np.empty(len(values))
+    ranks[order] = np.repeat((first + stops - 1) / 2, stops - first)
+    return float(np.corrcoef(ranks, np.arange(len(values)))[0, 1])
+
+
+def _sums(out: str, shards: Sequence[Shard], length: int) -> NDArray[Any]:
+    """Tokens of every document of some shards, counted and summed, by id."""
+    pieces = [_shard_sums(out, shard, length) for shard in shards]
+    every = np.concatenate([np.zeros(0, SUM), *pieces])
+    every = every[np.argsort(every["id"], kind="stable")]
+    first = np.flatnonzero(np.r_[True, every["id"][1:] != every["id"][:-1]])[: len(every)]
+    found = np.empty(len(first), SUM)
+    found["id"] = every["id"][first]
+    for field in ("tokens", "sum"):
+        found[field] = np.add.reduceat(every[field], first) if len(first) else 0
+    return found
+
+
+def _shard_sums(out: str, shard: Shard, length: int) -> NDArray[Any]:
+    table = store.read_table(store.join(out, shard.documents)).combine_chunks()
+    offset, pieces = (table.column(name).to_numpy().astype(np.int64) for name in ("offset", "length"))
+    sums = np.empty(len(table), SUM)
+    ids = table.column("document").combine_chunks()
+    sums["id"] = np.frombuffer(ids.buffers()[1], ID, len(ids), ids.offset * 16)
+    sums["tokens"] = pieces
+    starts = np.cumsum(pieces) - pieces
+    column = store.read_table(store.join(out, shard.path), ["input_ids"]).column(0).combine_chunks()
+    tokens = column.flatten().to_numpy(zero_copy_only=False) if hasattr(column.type, "value_type") else None
+    if tokens is None:
+        tokens = np.frombuffer(b"".join(column.to_pylist()), f"<u{column.type.byte_width // length}")
+    at = 0
+    while at < len(pieces):  # some million tokens at a time: 24 bytes each
+        stop = max(at + 1, int(np.searchsorted(starts, starts[at] + BATCH_TOKENS)))
+        low, high = starts[at], starts[stop - 1] + pieces[stop - 1]
+        places = np.arange(low, high) + np.repeat(offset[at:stop] - starts[at:stop], pieces[at:stop])
+        weighted = (tokens[low:high].astype(np.uint64) + np.uint64(1)) * fmix64((places + 1).astype(np.uint64))
+        sums["sum"][at:stop] = np.add.reduceat(weighted, starts[at:stop] - low)
+        at = stop
+    return sums
