@@ -33,6 +33,7 @@ FAMILIES = {
     "secrets": "credentials:Secrets",
     "words_list": "blocklists:WordsList",
     "sketch": "sketch:Sketch",
+    "syntax": "syntax:Syntax",
 }
 """What a study writes as ``type`` → module and class. Imported when asked for: most need a compiler or a library."""
 

@@ -34,6 +34,7 @@ PARAMETERS = {
     "secrets": {},
     "words_list": {"files": (str(Path(__file__).parent / "listed_words.txt"),)},
     "sketch": {"ngram": 2, "size": 4},
+    "syntax": {"languages": ("Python",)},
 }
 TEXTS = [
     "It was the best of times, and it was the worst of times; don't stop...",
