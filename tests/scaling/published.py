@@ -44,7 +44,7 @@ def chinchilla():
 
 @cache
 def over_training(runs):
-    """Runs on RedPajama of Gadre et al. 2024, nominal tokens: "five" to fit losses to, "six" to fit errors, or "large"."""
+    """RedPajama runs of Gadre et al. 2024, nominal tokens: "five" to fit losses, "six" to fit errors, or "large"."""
     every = dict(table("over_training.csv"))
     every["tokens"] = every["params"] * 20 * every["multiple"]
     model, multiple = every["model"], every["multiple"]
