@@ -178,10 +178,10 @@ def explain(
 
     >>> effects = {"warm-up": -0.1, "tuning": -0.07}
     >>> print(explain(list(effects), lambda changed: 0.7 + sum(effects[each] for each in changed)).table())
-    first                0.700
+    first               0.700
     warm-up  -0.100     0.600   over all orders -0.100
     tuning   -0.070     0.530   over all orders -0.070
-    second               0.530
+    second              0.530
     """
     if not causes or len(set(causes)) < len(causes):
         raise ValueError(f"Causes must be one or more different names, not {list(causes)}.")
