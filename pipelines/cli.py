@@ -232,6 +232,59 @@ def export(out: str, rung: str, form: str, folder: str) -> None:
 
 
 @cli.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("--out", required=True, help="Folder of the result, local, s3:// or gs://.")
+@click.option("--mark", is_flag=True, help="Keep all rows, with columns that say which are duplicates, and of what.")
+@click.option("--list", "only_list", is_flag=True, help="Write the list of duplicates alone.")
+@click.option("--text", default="text", help="Column of the text.", show_default=True)
+@click.option("--threshold", default=0.7, help="Least Jaccard similarity.", show_default=True)
+@click.option(
+    "--unit",
+    type=click.Choice(["auto", "words", "characters", "code"]),
+    default="auto",
+    help="What shingles are made of; auto: tokens of code where a row has a `file_type`, else words.",
+    show_default=True,
+)
+@click.option("--ngram", type=int, help="Units in a shingle; by default 5 words, 20 characters or 8 tokens of code.")
+@click.option("--bands", default=18, help="Bands of the signature.", show_default=True)
+@click.option("--rows", default=6, help="Values in a band.", show_default=True)
+@click.option("--workers", type=click.IntRange(1), help="Threads; by default one for each processor.")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+@click.option("--quiet", is_flag=True, help="Say nothing while working.")
+def dedup(
+    inputs: tuple[str, ...],
+    out: str,
+    text: str,
+    workers: int | None,
+    *,
+    mark: bool,
+    only_list: bool,
+    as_json: bool,
+    quiet: bool,
+    **near: Any,
+) -> None:
+    """Remove near duplicates from Parquet files, on this machine and without a study.
+
+    INPUT is a file, a folder or a glob. Of documents that are near each other one stays, whatever the order of files.
+    OUT/duplicates.parquet says of every other where it stood and which row it resembles. A study's [dedup] does the
+    same at any size, and more.
+
+    Example: tokenladder dedup crawl/*.parquet --out clean
+    """
+    from . import deduplicate
+    from .progress import Reporter
+
+    if mark and only_list:
+        raise click.UsageError("--mark and --list exclude each other: the one writes all rows, the other none.")
+    outcome: deduplicate.Outcome = "marked" if mark else "listed" if only_list else "removed"
+    settings = deduplicate.Near(text, **near)
+    threads = workers or deduplicate.processors()
+    report = Reporter(quiet=quiet)
+    summary = deduplicate.deduplicate(inputs, out, settings, outcome, workers=threads, report=report)
+    click.echo(deduplicate.to_json(summary) if as_json else f"{deduplicate.show(summary)}\n{out}")
+
+
+@cli.command()
 @click.argument("out")
 def card(out: str) -> None:
     """Print the data card of a result.

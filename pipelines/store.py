@@ -16,6 +16,7 @@ import re
 import shutil
 import socket
 import stat
+import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -264,6 +265,34 @@ def write_bytes(path: str, data: bytes | pa.Buffer) -> None:
         with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def output_file(path: str) -> Iterator[str]:
+    """A local file to fill, for what is too large to be held in memory; it is put in place whole when the body ends.
+
+    Raises:
+        OSError: As for `write_bytes`; nothing is then visible.
+    """
+    if is_remote(path):
+        with tempfile.TemporaryDirectory(prefix="tokenladder-") as folder:
+            local = os.path.join(folder, "file")
+            yield local
+            with pa.memory_map(local) as file:
+                write_bytes(path, file.read_buffer())
+        return
+    folder, name = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
+    temporary = os.path.join(folder, temporary_name(name))
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
