@@ -22,6 +22,7 @@ FAMILIES = {
     "domains": "domains:Domains",
     "fasttext": "fasttext:FastText",
     "fineweb": "fineweb:FineWeb",
+    "function": "functions:Function",
     "gopher": "gopher:Gopher",
     "lengths": "lengths:Lengths",
     "licence": "licences:Licence",

@@ -34,7 +34,7 @@ SKETCH_SIZE = 128
 """Hashes of a document's sketch, where containment is asked for."""
 
 
-READS_FILES = ("model", "sets")
+READS_FILES = ("function", "model", "sets")
 """Fields of scores that read files of the user's: these are tried before any work."""
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from .. import filters
 from . import keys, store
+from .families import open_family, score_batch
 from .formats import Slice, Source, documents
 from .parts import Store
 from .schema import PART
@@ -34,10 +34,7 @@ def read_slice(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _:
     """
     place = Store(payload["store"])
     source = Source(**payload["source"])
-    families = {
-        fingerprint: filters.family(spec["type"])(**spec["parameters"])
-        for fingerprint, spec in payload["scores"].items()
-    }
+    families = {fingerprint: open_family(fingerprint, spec) for fingerprint, spec in payload["scores"].items()}
     reject = {int(ordinal): reason for ordinal, reason in payload.get("reject", {}).items()}
     writer = _PartWriter(place, payload["id"], families)
     for batch in documents(source, Slice.from_json(payload["slice"]), reject=reject, at=at):
@@ -72,7 +69,7 @@ class _PartWriter:
         lengths = pa.compute.binary_length(batch.column("text")).cast(pa.int64()).fill_null(0)
         self._batches.append(pa.record_batch([*batch.columns, lengths], schema=PART))
         for fingerprint, family in self._families.items():
-            self._scores[fingerprint].append(family.score(batch))
+            self._scores[fingerprint].append(score_batch(family, batch))
         self.text_bytes += pa.compute.sum(lengths).as_py() or 0
 
     def finish_part(self) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .. import filters
 from . import store
+from .families import open_family, score_batch
 from .parts import Store
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ def score_part(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _:
     """
     del at
     place = Store(payload["store"])
-    family = filters.family(payload["type"])(**payload["parameters"])
+    family = open_family(payload["fingerprint"], payload)
     with store.open_input(place.documents(payload["part"])) as file:
         parquet = pq.ParquetFile(file)
         groups = (parquet.read_row_group(n, use_threads=False).combine_chunks() for n in range(parquet.num_row_groups))
-        batches = [family.score(batch) for group in groups for batch in group.to_batches()]
+        batches = [score_batch(family, batch) for group in groups for batch in group.to_batches()]
     store.write_table(place.score(payload["fingerprint"], payload["part"]), pa.Table.from_batches(batches))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from ..filters import FAMILIES, family
+from ..filters.functions import FunctionError
 from ..tokenizers import sections
 from . import store
 from .formats import FORMATS, Source
@@ -198,6 +199,10 @@ def _score(name: str, table: dict[str, Any], folder: str, mistakes: list[str]) -
     if found is not None:
         try:
             found.identity()
+            found.columns  # noqa: B018 those of a user's own function are what it gives
+        except FunctionError as error:
+            mistakes.append(f"{where}: {error}")
+            return None
         except (OSError, ValueError) as error:
             mistakes.append(f"{where}: {error}")
     return found  # type: ignore[no-any-return] # the registry's classes are families
@@ -216,6 +221,10 @@ def _located_files(value: Any, folder: str, key: str = "") -> Any:
     if isinstance(value, str) and key in _FILES and value:
         path = store.absolute(value, folder)
         return path if "*" in value or store.exists(path) else value
+    if isinstance(value, str) and key == "function":
+        module, colon, name = value.rpartition(":")
+        path = store.absolute(f"{module.replace('.', '/')}.py", folder)
+        return f"{path}{colon}{name}" if module and store.exists(path) else value
     return value
 
 

@@ -23,6 +23,7 @@ PARAMETERS = {
     "domains": {"files": (str(Path(__file__).parent / "listed_domains.txt"),)},
     "fasttext": {"model": "lid.176.ftz"},
     "fineweb": {},
+    "function": {"function": str(Path(__file__).parent / "own_score.py") + ":count", "arguments": {"letter": "e"}},
     "gopher": {"min_words": 5},
     "lengths": {},
     "licence": {},
