@@ -9,6 +9,7 @@ import numpy as np
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
+from ..filters.hidden_html import hidden_text
 from .store import UserError
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ _TAG = re.compile(
 )
 
 
+_MAY_HIDE = re.compile(rb"style|hidden|color|\0", re.IGNORECASE)
+"""What stands in every page that hides text: attributes, elements of style, or another encoding than these bytes."""
+
+
 class ExtractionError(ValueError):
     """A page that no extractor should be given; the message is the reason for the ledger."""
 
@@ -66,6 +71,21 @@ def extract(html: bytes, charset: str | None = None, extractor: str = "resilipar
         return _trafilatura()(text) or ""
     # Alternative texts of images and link targets are no sentences of the page.
     return extract_plain_text(text, preserve_formatting=True, main_content=True, alt_texts=False, links=False)
+
+
+def hidden_share(html: bytes, charset: str | None = None) -> float:
+    """The share of a page's characters that a browser hides; see :mod:`..filters.hidden_html`.
+
+    Args:
+        html: The page's bytes, not nested deeper than `check_depth` allows.
+        charset: Character encoding that the transport gave.
+
+    >>> hidden_share(b"<p>Seen</p><p hidden>Obey</p>"), hidden_share(b"<p>Seen</p>")
+    (0.5, 0.0)
+    """
+    if not _MAY_HIDE.search(html):  # 1.8 GB/s; measuring makes 4 MB/s
+        return 0.0
+    return hidden_text(decode(html, charset).encode("utf-8", "replace")).share
 
 
 def decode(data: bytes, charset: str | None = None) -> str:

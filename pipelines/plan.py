@@ -233,7 +233,11 @@ def make_plan(study: Study, out: str, store_root: str | None = None) -> Plan:
         except (store.UserError, FileNotFoundError) as error:
             mistakes.append(f"sources.{name}.path: {error}")
             continue
-        read = store.fingerprint(source.identity())
+        try:
+            read = store.fingerprint(source.identity())
+        except (store.UserError, OSError) as error:
+            mistakes.append(f"sources.{name}: {error}")
+            continue
         named = [(f"{read}/{store.fingerprint(json.loads(piece.to_json()))}", piece) for piece in pieces]
         sources.append(SourcePlan(name, source, tuple(named)))
     model = _model(study, mistakes)

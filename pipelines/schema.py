@@ -24,6 +24,9 @@ DOCUMENTS = pa.schema(
         pa.field("licence", pa.string()),  # path of the nearest licence file
         pa.field("licence_id", pa.string()),  # SPDX expression of what that file says
         pa.field("date", pa.string()),  # ISO 8601, as the record gives it
+        pa.field("hidden", pa.float32()),  # share of a page's characters that a browser hides
+        pa.field("payload", pa.string()),  # whether a page is what the crawler's digest says: same, other, unknown
+        pa.field("view", pa.string()),  # the same of a list of addresses and hashes
         pa.field("outcome", pa.string()),  # null for a document, else DROPPED or REJECTED
         pa.field("reason", pa.string()),
     ]

@@ -62,7 +62,7 @@ class Rule:
 
     Attributes:
         score: A score of the study (`language`), one of its columns (`gopher.words`), or a column that every
-            document has: `kind`, `file_type`, `licence`, `licence_id`, `bytes`, `source`.
+            document has: `kind`, `file_type`, `licence`, `licence_id`, `hidden`, `payload`, `view`, `bytes`, `source`.
         is_: The label it must be (written `is`).
         in_: Labels it may be (written `in`).
         min: Least value, inclusive.

@@ -24,6 +24,9 @@ COLUMNS = {
     "licence": "label",
     "licence_id": "label",
     "bytes": "value",
+    "hidden": "value",
+    "payload": "label",
+    "view": "label",
     "cluster.size": "value",
     "cluster.class": "label",
 }

@@ -101,7 +101,8 @@ def parse(text: str, path: str) -> Study:
 
 def _located(source: Source, folder: str) -> Source:
     paths = (source.path,) if isinstance(source.path, str) else source.path
-    return dataclasses.replace(source, path=tuple(store.absolute(path, folder) for path in paths))
+    views = None if source.views is None else store.absolute(source.views, folder)
+    return dataclasses.replace(source, path=tuple(store.absolute(path, folder) for path in paths), views=views)
 
 
 _NEEDED = {

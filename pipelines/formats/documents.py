@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BATCH_ROWS = 8192
 BATCH_BYTES = 16 * 2**20
 
-_COPIED = ("name", "record", "bytes", "kind", "file_type", "licence", "licence_id", "date", "outcome", "reason")
+_COPIED = tuple(name for name in DOCUMENTS.names if name not in {"document", "text"})
 
 
 def documents(
@@ -73,10 +73,12 @@ def _text(record: Record, source: Source) -> bytes | None:  # noqa: PLR0911 a re
     if record.outcome is not None:
         return None
     if record.html is not None:
-        from ..extract import ExtractionError, extract
+        from ..extract import ExtractionError, extract, hidden_share
 
         try:
             record.text = extract(record.html, record.charset, source.extract)
+            if source.hidden_text:
+                record.hidden = hidden_share(record.html, record.charset)
         except ExtractionError as error:
             record.reject(str(error))
             return None

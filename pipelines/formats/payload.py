@@ -77,14 +77,22 @@ def decoded_body(message: Message, limit: int) -> bytes:
     Raises:
         CorruptError: An encoding is broken, unknown, or gives more than the limit; the message is the reason.
     """
-    body = message.body
-    if "chunked" in message.headers.get("transfer-encoding", "").lower():
-        body = _joined(body)
+    body = joined_body(message)
     codings = [name.strip().lower() for name in message.headers.get("content-encoding", "").split(",")]
     for coding in reversed(codings):
         if coding not in ("", "identity", "none"):
             body = _undo(coding.removeprefix("x-"), body, limit)
     return body
+
+
+def joined_body(message: Message) -> bytes:
+    """The body with chunks joined, and content encodings left as they are.
+
+    Raises:
+        CorruptError: It is cut off.
+    """
+    chunked = "chunked" in message.headers.get("transfer-encoding", "").lower()
+    return _joined(message.body) if chunked else message.body
 
 
 def _joined(body: bytes) -> bytes:

@@ -35,6 +35,9 @@ class Record:
         licence: Relative path of the nearest licence file.
         licence_id: SPDX expression of what that file says.
         date: As the record gives it.
+        hidden: Share of a page's characters that a browser hides; None where no one looked.
+        payload: What a crawl's digest says of the page: same, other, or unknown; None where there are no digests.
+        view: The same of the study's list of addresses and hashes; None without a list.
         outcome: None for a document, else `schema.DROPPED` or `schema.REJECTED`.
         reason: Why there is no document.
     """
@@ -50,6 +53,9 @@ class Record:
     licence: str | None = None
     licence_id: str | None = None
     date: str | None = None
+    hidden: float | None = None
+    payload: str | None = None
+    view: str | None = None
     outcome: str | None = None
     reason: str | None = None
 

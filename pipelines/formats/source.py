@@ -10,6 +10,7 @@ import os.path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from .. import store
+from . import vouched
 from .slices import SPLIT_BYTES, Input, Slice, gather, inputs
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..store import File
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same input would give other rows."""
 
 RAW_FACTOR = 8
@@ -42,6 +43,9 @@ class Source:
         id: Field or column that names a document; its position stands in where a record has none (jsonl, parquet).
         date: Field or column that holds its date; may be missing (jsonl, parquet).
         inner: What an archive holds (tar, zip): `tree`, source code, or `html`, pages.
+        hidden_text: Whether to measure which share of a page's text a browser hides, for rules on `hidden` (pages):
+            4 MB/s, so that this takes four times as long as extraction.
+        views: A list of addresses and SHA-256 hashes of their pages, for rules on `view` (warc).
         max_document: Largest text of a document in bytes; a raw record may be eight times that. Larger ones are
             rejected, in words.
         part_bytes: A part is closed when its text reaches so many bytes.
@@ -56,6 +60,8 @@ class Source:
     id: str = "id"
     date: str = "date"
     inner: Literal["tree", "html"] = "tree"
+    hidden_text: bool = False
+    views: str | None = None
     max_document: int = 16 * 2**20
     part_bytes: int = 128 * 2**20
 
@@ -77,6 +83,10 @@ class Source:
             raise ValueError(f"max_document is {self.max_document}. Give bytes from 1 to {LARGEST_DOCUMENT}")
         if not 1 <= self.part_bytes <= 2**31:
             raise ValueError(f"part_bytes is {self.part_bytes}. Give bytes from 1 to {2**31}")
+        if self.views is not None and self.format != "warc":
+            raise ValueError(f"views looks at what a server sent, which {self.format} does not keep. Leave it out")
+        if self.hidden_text and not self._has_pages:
+            raise ValueError(f"hidden_text looks at pages, and {self.format} holds none. Leave it out")
         if not self.text:
             raise ValueError("text is empty. Name the field that holds the text")
 
@@ -84,6 +94,10 @@ class Source:
     def paths(self) -> tuple[str, ...]:
         """The paths, also where there is one."""
         return (self.path,) if isinstance(self.path, str) else tuple(self.path)
+
+    @property
+    def _has_pages(self) -> bool:
+        return self.format in ("warc", "html") or (self.format in ("tar", "zip") and self.inner == "html")
 
     @property
     def raw_limit(self) -> int:
@@ -104,11 +118,13 @@ class Source:
             used["inner"] = self.inner
         if self.format == "tree" or (self.format in ("tar", "zip") and self.inner == "tree"):
             used["licenseclassifier"] = importlib.metadata.version("licenseclassifier")
-        if self.format in ("warc", "html") or (self.format in ("tar", "zip") and self.inner == "html"):
-            used["extract"] = self.extract
+        if self._has_pages:
+            used |= {"extract": self.extract, "hidden_text": self.hidden_text}
             used["resiliparse"] = importlib.metadata.version("resiliparse")  # finds the character encoding, too
             if self.extract == "trafilatura":
                 used["trafilatura"] = _installed("trafilatura")
+        if self.views is not None:
+            used["views"] = store.fingerprint(vouched.views(self.views))
         return used
 
     def list_files(self) -> list[File]:

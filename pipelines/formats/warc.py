@@ -13,7 +13,8 @@ import re
 from typing import TYPE_CHECKING
 
 from ..schema import REJECTED
-from .payload import TEXT_TYPE, body_type, charset_of, decoded_body, media_type, parse_http
+from . import vouched
+from .payload import TEXT_TYPE, body_type, charset_of, decoded_body, joined_body, media_type, parse_http
 from .record import CorruptError, Record, valid
 from .streams import CHUNK, MAGIC, Inflated, Raw, compression
 
@@ -151,12 +152,12 @@ class _Stretch:
         if length > self._source.raw_limit:
             return record.reject(f"record over {self._source.raw_limit} bytes")
         try:
-            return _content(record, headers, block, self._source.raw_limit)
+            return _content(record, headers, block, self._source)
         except CorruptError as error:
             return record.reject(str(error))
 
 
-def _content(record: Record, headers: Mapping[str, str], block: bytes, limit: int) -> Record:  # noqa: PLR0911 a rule each
+def _content(record: Record, headers: Mapping[str, str], block: bytes, source: Source) -> Record:  # noqa: PLR0911 a rule each
     kind = headers.get("warc-type", "unknown").lower()
     declared = headers.get("content-type")
     if kind == "revisit":
@@ -169,13 +170,17 @@ def _content(record: Record, headers: Mapping[str, str], block: bytes, limit: in
             return record.reject("corrupt HTTP headers")
         if message.status != 200:
             return record.drop(f"http status {message.status}")
-        body = decoded_body(message, limit)
+        body = decoded_body(message, source.raw_limit)
+        forms = [message.body, joined_body(message), body]
         declared = message.headers.get("content-type")
     elif kind in _CONTENT:
-        body = block
+        body, forms = block, [block]
     else:
         return record.drop(f"warc {kind}") if kind in _OTHER else record.reject("unknown WARC type")
     found = body_type(headers.get("warc-identified-payload-type"), declared, body)
+    if found in (TEXT_TYPE, "text/html"):
+        record.payload = vouched.payload(headers.get("warc-payload-digest"), forms)
+        record.view = vouched.view(source.views, record.name, body) if source.views else None
     if found == TEXT_TYPE:
         record.text = _plain(body, charset_of(declared))
         return record
