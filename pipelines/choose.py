@@ -18,7 +18,7 @@ from ..filters.hashing import fmix64, mix64
 from . import keys, segments, store
 from .parts import Part, Store, cluster_sizes, read_clusters
 from .repeated_lines import emptied
-from .schema import BUCKET_BITS, CANDIDATE, CLASS_STARTS, CLASSES, DUPLICATED, EMPTIED, EXCLUDED, NO_DOCUMENT
+from .schema import BUCKET_BITS, CANDIDATE, CLASS_STARTS, CLASSES, DUPLICATED, EMPTIED, EXCLUDED, KNOWN, NO_DOCUMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -293,7 +293,7 @@ def choose_part(payload: dict[str, Any], **_: Any) -> None:
     if view.recipe["dedup"]:
         lost = view.earlier()
         lost = lost[codes[lost] == CANDIDATE]
-        codes[lost] = DUPLICATED
+        codes[lost] = KNOWN
         survivors[lost] = view.cluster_ids[lost]
     excluded = view.excluded()
     if excluded is not None:

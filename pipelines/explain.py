@@ -89,6 +89,6 @@ def _fate(row: dict[str, Any]) -> str:
     if row["outcome"] == KEPT:
         return f"kept: {row['tokens']:,} tokens, from rung {row['first_rung']} on"
     if row["outcome"] == DUPLICATE:
-        return f"duplicate of {row['survivor']}"
+        return f"duplicate of {row['survivor']}" + (f", {row['reason']}" if row["reason"] else "")
     near = f" ({row['survivor']})" if row["survivor"] else ""
     return f"{outcome}: {row['reason']}{near}" if row["reason"] else outcome

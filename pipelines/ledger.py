@@ -22,6 +22,8 @@ from .schema import (
     EXCLUDED,
     HELD_OUT,
     KEPT,
+    KNOWN,
+    KNOWN_REASON,
     LEDGER,
     OVER_BUDGET,
 )
@@ -47,7 +49,7 @@ def write_ledger(payload: dict[str, Any], **_: Any) -> None:
     tokens, rung = _placed(payload, name, part.rows)
     outcome, reason = _outcomes(payload, documents, choice, codes, rung, _rows(payload["held_out"], name))
     survivors = choice.column("survivor").combine_chunks()
-    told = (codes == DUPLICATED) | (codes == EXCLUDED)
+    told = np.isin(codes, (DUPLICATED, KNOWN, EXCLUDED))
     rungs = pa.array([*payload["rungs"], None], pa.string())
     editor = Editor(place, part, payload["edits"])
     masked = np.where((tokens > 0)[:, None], editor.counts(part.rows), 0)
@@ -130,15 +132,16 @@ def _outcomes(  # noqa: PLR0917 each is a column
 ) -> tuple[pa.Array, pa.Array]:
     bins = np.full(len(codes), 4, np.int64)
     bins[(codes > 0) | (codes == EMPTIED)] = 1
-    bins[codes == DUPLICATED] = 2
+    bins[np.isin(codes, (DUPLICATED, KNOWN))] = 2
     bins[codes == EXCLUDED] = 3
     bins[(codes == CANDIDATE) & (rung < len(payload["rungs"]))] = 0
     outcome = pa.array([KEPT, DROPPED, DUPLICATE, HELD_OUT, OVER_BUDGET]).take(pa.array(bins))
     outcome = pc.coalesce(documents.column("outcome").combine_chunks(), outcome)
-    texts = [None, *payload["rules"], EMPTIED_REASON, "held out", "near duplicate of a held-out document"]
+    texts = [None, *payload["rules"], KNOWN_REASON, EMPTIED_REASON, "held out", "near duplicate of a held-out document"]
     why = np.maximum(codes, 0).astype(np.int64)
     why[codes == EXCLUDED] = len(texts) - 1
     why[codes == EMPTIED] = len(texts) - 3
+    why[codes == KNOWN] = len(texts) - 4
     why[held] = len(texts) - 2
     reason = pa.array(texts, pa.string()).take(pa.array(why))
     label = choice.column("label").combine_chunks()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from . import store
 from .plan import FORMAT
-from .schema import DUPLICATE, KEPT, OUTCOMES
+from .schema import KEPT, OUTCOMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -239,6 +239,6 @@ def _outcomes(ledgers: list[dict[str, Any]]) -> dict[str, Any]:
             one["bytes"] += row["bytes"]
             if row["outcome"] == KEPT:
                 one["tokens"] = one.get("tokens", 0) + row["tokens"]
-            elif row["outcome"] != DUPLICATE and row["reason"] is not None:
+            elif row["reason"] is not None:
                 one["reasons"][row["reason"]] = one["reasons"].get(row["reason"], 0) + row["records"]
     return out

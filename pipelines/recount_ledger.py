@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from . import store
 from .result_files import ID, READING, Files, LedgerFile, Manifest, holds_all, named
-from .schema import DUPLICATE, HELD_OUT, KEPT, LEDGER, OUTCOMES, OVER_BUDGET
+from .schema import DUPLICATE, HELD_OUT, KEPT, KNOWN_REASON, LEDGER, OUTCOMES, OVER_BUDGET
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,6 +89,10 @@ class Ledger:
         told = pc.is_valid(table.column("survivor").combine_chunks())
         if not holds_all(pc.equal(told, pc.or_(twins, away))):
             self.faults.append(f"{path}: survivors are not those of the duplicates and held-out rows")
+        known = pc.fill_null(pc.equal(table.column("reason").combine_chunks(), KNOWN_REASON), False)
+        if pc.any(known).as_py() and not self.manifest.against:
+            self.faults.append(f"{path}: tells of earlier studies, but the build was against none")
+        twins = pc.and_(twins, pc.invert(known))
         self.survivors.append(np.unique(_hex_ids(path, table.column("survivor").filter(pc.and_(told, twins)))))
         self.duplicates |= bool(len(self.survivors[-1]))
         near = _hex_ids(path, table.column("survivor").filter(pc.and_(told, away)))
@@ -112,7 +116,7 @@ class Ledger:
             each["bytes"] += row["bytes_sum"]
         if row["outcome"] == KEPT:
             one["tokens"] = one.get("tokens", 0) + (row["tokens_sum"] or 0)
-        elif row["outcome"] != DUPLICATE and row["reason"] is not None:
+        elif row["reason"] is not None:
             one["reasons"][row["reason"]] = one["reasons"].get(row["reason"], 0) + row["bytes_count"]
 
     def _masks(self, one: LedgerFile, column: pa.ChunkedArray, kept: pa.Array) -> None:

@@ -205,6 +205,12 @@ class Manifest:
     held_out: HeldOut | None
     recipes: Annotated[dict[str, Recipe], Field(min_length=1)]
     curricula: dict[str, Curriculum] = field(default_factory=dict)
+    dedup: dict[str, Any] | None = None
+
+    @property
+    def against(self) -> bool:
+        """Whether near duplicates of what earlier studies keep were left out."""
+        return bool((self.dedup or {}).get("against"))
 
 
 class Files:

@@ -67,6 +67,11 @@ EMPTIED = -4
 
 EMPTIED_REASON = "nothing but repeated lines"
 
+KNOWN = -5
+"""Code of a duplicate whose survivor an earlier study keeps."""
+
+KNOWN_REASON = "kept by an earlier study"
+
 CLASSES = ("1", "2", "3", "4-5", "6-10", "11-100", "101-1000", "1001+")
 """Classes of clusters by the number of their documents."""
 

@@ -8,8 +8,10 @@ from collections import Counter
 import little
 import pytest
 
+from tokenladder.pipelines.explain import explain
 from tokenladder.pipelines.pool import BuildError
-from tokenladder.pipelines.store import UserError
+from tokenladder.pipelines.store import UserError, write_json
+from tokenladder.pipelines.verify import verify
 
 LENGTH = little.LENGTH
 
@@ -125,12 +127,19 @@ def test_what_an_earlier_study_trains_on_is_a_duplicate(tmp_path):
     now = made.ledger()
     matched = [row for row in now if row["document"] in kept]
     assert len(matched) >= len(kept)
-    assert {row["outcome"] for row in matched} == {"duplicate"}
+    assert {(row["outcome"], row["reason"]) for row in matched} == {("duplicate", "kept by an earlier study")}
+    assert all(one.holds for one in verify(str(tmp_path / "out")))
+    fate = explain(str(tmp_path / "out"), matched[0]["document"])[0].fates["all"]
+    assert fate == f"duplicate of {matched[0]['survivor']}, kept by an earlier study"
     assert {row["survivor"] for row in matched} <= kept
     assert any(row["document"] in over and row["outcome"] in {"kept", "over_budget"} for row in now)
     assert made.manifest["dedup"]["against"] == [earlier.manifest["root_hash"]]
     assert made.manifest["duplicates"]["sources"]["web"]["earlier"] >= len(kept)
     assert str(tmp_path) not in (tmp_path / "out" / "manifest.json").read_text()
+    made.manifest["dedup"]["against"] = []
+    write_json(str(tmp_path / "out" / "manifest.json"), made.manifest)
+    found = {one.promise: one.found for one in verify(str(tmp_path / "out"))}
+    assert "tells of earlier studies, but the build was against none" in found["Accounted (all)"]
 
 
 def test_earlier_studies_that_cannot_be_compared_with(tmp_path):
