@@ -122,11 +122,21 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
     tokenizer, model, pool = open_tokenizer(plan, pool)
     held, excluded = hold_out(plan, pool, settings.held_out, clusters) if settings.held_out else (None, None)
     recipes = {name: plan.study.recipe(name) for name in settings.recipes}
-    wanted = {name: Wanted(recipe.keep, dedup=recipe.dedup is not False) for name, recipe in recipes.items()}
+    wanted = {
+        name: Wanted(plan.study.rules(name), recipe.dedup is not False, permutation=recipe.permutation or 0)
+        for name, recipe in recipes.items()
+    }
     choices = choose_recipes(plan, pool, wanted, clusters, excluded)
     asked = [
         ladders.Wanted(
-            name, *choices[name].place, plan.study.rungs, recipe.weights, recipe.repeat or 1, recipe.rehydrate
+            name,
+            *choices[name].place,
+            plan.study.rungs,
+            recipe.weights,
+            recipe.repeat or 1,
+            recipe.rehydrate,
+            alpha=1.0 if recipe.alpha is None else recipe.alpha,
+            rescale=bool(recipe.rescale),
         )
         for name, recipe in recipes.items()
     ]
@@ -208,7 +218,7 @@ def _account(
 def _ledger_tasks(  # noqa: PLR0917 what a ledger is made of
     plan: Plan, pool: Pool, name: str, choices: Choices, ladder: Ladder, held: Ladder | None
 ) -> list[dict[str, Any]]:
-    rules = [str(rule) for rule in plan.study.recipe(name).keep]
+    rules = [str(rule) for rule in plan.study.rules(name)]
     identity = [ladder.identity, choices.identity, held and held.identity, rules, list(ladder.rungs), pool.edits]
     tasks = pool.tasks(
         choices=store.join(choices.folder, "choices"),

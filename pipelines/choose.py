@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..filters.hashing import fmix64, mix64
+from ..filters.hashing import fmix64, hash_text, mix64
 from . import keys, segments, store
 from .parts import Part, Store, cluster_sizes, read_clusters
 from .repeated_lines import emptied
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 MANTISSA_BITS = 52
 """Of a float64; values of a `top` rule are grouped by sign, exponent and the first few of these."""
 
-TOP = np.dtype([("value", "<u8"), ("priority", "<u8"), ("tie", "<u8"), ("key", "<u8"), ("weight", "<i8")])
+TOP = np.dtype(
+    [("value", "<u8"), ("priority", "<u8"), ("tie", "<u8"), ("key", "<u8"), ("weight", "<i8"), ("group", "<u8")]
+)
 CLUSTER_COLUMNS = (("cluster.size",), ("cluster.class",))
 RIVAL = np.dtype(
     [
@@ -57,7 +59,11 @@ class _View:
     def column(self, where: list[str]) -> pa.Array:
         key = tuple(where)
         if key not in self._columns:
-            if key in CLUSTER_COLUMNS:
+            if key == ("sample",):
+                self._columns[key] = pa.array((self.priorities >> np.uint64(11)).astype(np.float64) / 2**53)
+            elif key[0].startswith("draw."):
+                self._columns[key] = self._draw_column(int(key[0].partition(".")[2]))
+            elif key in CLUSTER_COLUMNS:
                 self._columns[key] = self._cluster_column(key)
             else:
                 self._columns[key] = self.place.column(self.part, key).combine_chunks()
@@ -68,6 +74,12 @@ class _View:
         if where == ("cluster.size",):
             return pa.array(sizes)
         return pa.array(CLASSES).take(pa.array(np.searchsorted(CLASS_STARTS, np.maximum(sizes, 1), "right") - 1))
+
+    def _draw_column(self, draws: int) -> pa.Array:
+        """Which of some draws has the cluster of each row: near duplicates are in one draw together."""
+        ids = self.cluster_ids
+        hashes = mix64(self.recipe["draws"], ids["high"].astype("<u8"), ids["low"].astype("<u8"))
+        return pa.array((hashes % np.uint64(draws)).astype(np.int64)).cast(pa.string())
 
     def earlier(self) -> NDArray[np.int64]:
         """Rows that an earlier study has: near duplicates of what it keeps."""
@@ -139,20 +151,39 @@ class _View:
         if rule["max"] is not None:
             passes &= self.values(rule["value"]) <= rule["max"]
         if rule["top"] is not None:
-            passes &= self._above(self.recipe["cuts"][str(n)], rule["value"])
+            passes &= self._above(self.recipe["cuts"][str(n)], rule)
         return passes
 
-    def _above(self, cut: list[int] | None, where: list[str]) -> NDArray[np.bool_]:
-        if cut is None:
-            return np.zeros(self.part.rows, bool)
-        above = np.zeros(self.part.rows, bool)
-        equal = np.ones(self.part.rows, bool)
-        for array, bound in zip(
-            (descending(self.values(where)), self.priorities, self.ties, self.keys), cut, strict=True
-        ):
-            above |= equal & (array < np.uint64(bound))
-            equal &= array == np.uint64(bound)
-        return above | equal
+    def ranked(self, rule: dict[str, Any]) -> NDArray[np.float64]:
+        """What a `top` rule goes by, the greatest first."""
+        values = self.values(rule["value"])
+        return values if rule["near"] is None else -np.abs(values - rule["near"])
+
+    def groups(self, rule: dict[str, Any]) -> NDArray[np.uint64]:
+        """The group of each row, of which a `top` rule takes its share: a hash of its labels; without groups, 0."""
+        if rule["within"] is None:
+            return np.zeros(self.part.rows, np.uint64)
+        return hash_text(self.joined(rule["within"]))
+
+    def joined(self, columns: list[list[str]]) -> pa.Array:
+        """The labels of some columns as one, `none` for a missing one."""
+        pieces = [pc.fill_null(pc.cast(self.column(where), pa.string()), "none") for where in columns]
+        return pc.binary_join_element_wise(*pieces, "/") if len(pieces) > 1 else pieces[0]
+
+    def _above(self, cuts: dict[str, list[int]], rule: dict[str, Any]) -> NDArray[np.bool_]:
+        """Rows that stand before, or at, the cut of their group."""
+        found = np.zeros(self.part.rows, bool)
+        groups = self.groups(rule)
+        ranks = (descending(self.ranked(rule)), self.priorities, self.ties, self.keys)
+        for group in np.unique(groups).tolist():
+            if str(group) not in cuts:
+                continue
+            equal = groups == np.uint64(group)
+            for array, bound in zip(ranks, cuts[str(group)], strict=True):
+                found |= equal & (array < np.uint64(bound))
+                equal &= array == np.uint64(bound)
+            found |= equal
+        return found
 
 
 def descending(values: NDArray[np.float64]) -> NDArray[np.uint64]:
@@ -176,13 +207,14 @@ def emit_top(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     passes = view.codes(n) == CANDIDATE
     if rule["sources"] is not None and view.part.source not in rule["sources"]:
         return
-    values = view.values(rule["value"])
+    values = view.ranked(rule)
     passes &= ~np.isnan(values)
     packed = np.empty(int(passes.sum()), TOP)
     packed["value"] = descending(values)[passes]
     packed["priority"] = view.priorities[passes]
     packed["tie"] = view.ties[passes]
     packed["key"] = view.keys[passes]
+    packed["group"] = view.groups(rule)[passes]
     packed["weight"] = 1
     if rule["by"] == "tokens":
         packed["weight"] = segments.counts(view.place, payload["tokens"], view.part.id, view.part.rows)[passes]
@@ -201,29 +233,44 @@ def rank_top(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> I
     yield
 
 
-def find_cut(folder: str, share: float) -> list[int] | None:
-    """The last document that is in: the most that do not exceed `share` of the whole weight, at least one.
+def find_cuts(folder: str, share: float) -> dict[str, list[int]]:
+    """The last document of each group that is in: the most that do not exceed `share` of its weight, at least one.
 
     Args:
         folder: What `rank_top` wrote.
         share: In (0, 1].
 
     Returns:
-        Its value (as `descending` has it), priority, tie and key; None where there is no document.
+        By group, the document's value (as `descending` has it), priority, tie and key.
     """
     names = sorted(store.names(folder))
-    weights = [store.read_table(store.join(folder, name), ["weight"]).column(0).to_numpy() for name in names]
-    allowed = int(Fraction(str(share)) * sum(int(weight.sum()) for weight in weights))
-    cut: list[int] | None = None
-    for name, weight in zip(names, weights, strict=True):
-        fits = int(np.searchsorted(np.cumsum(weight), allowed, side="right"))
-        if fits or cut is None:
-            row = store.read_table(store.join(folder, name)).slice(max(fits - 1, 0), 1).to_pylist()[0]
-            cut = [row["value"], row["priority"], row["tie"], row["key"]]
-        allowed -= int(weight.sum())
-        if fits < len(weight):
-            break
-    return cut
+    files = [store.read_table(store.join(folder, name), ["group", "weight"]) for name in names]
+    totals: dict[int, int] = {}
+    for table in files:
+        groups, inverse = np.unique(table.column("group").to_numpy(), return_inverse=True)
+        sums = np.zeros(len(groups), np.int64)
+        np.add.at(sums, inverse, table.column("weight").to_numpy())
+        for group, weight in zip(groups.tolist(), sums.tolist(), strict=True):
+            totals[group] = totals.get(group, 0) + weight
+    left = {group: int(Fraction(str(share)) * total) for group, total in totals.items()}
+    cuts: dict[str, list[int]] = {}
+    for name, table in zip(names, files, strict=True):
+        column, weights = table.column("group").to_numpy(), table.column("weight").to_numpy()
+        last: dict[int, int] = {}
+        for group in np.unique(column[np.isin(column, np.array(list(left), np.uint64))]).tolist():
+            rows = np.flatnonzero(column == np.uint64(group))
+            ends = np.cumsum(weights[rows])
+            fits = int(np.searchsorted(ends, left[group], side="right"))
+            if fits or str(group) not in cuts:
+                last[group] = int(rows[max(fits - 1, 0)])
+            left[group] -= int(ends[-1])
+            if fits < len(rows):
+                del left[group]  # its cut is found
+        if last:
+            rows_of = store.read_table(store.join(folder, name)).take(pa.array(list(last.values()))).to_pylist()
+            for group, row in zip(last, rows_of, strict=True):
+                cuts[str(group)] = [row["value"], row["priority"], row["tie"], row["key"]]
+    return cuts
 
 
 def emit_rivals(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
@@ -323,8 +370,7 @@ def choose_part(payload: dict[str, Any], **_: Any) -> None:
 def _strata(view: _View) -> pa.Array:
     if view.recipe["one_stratum"]:
         return pa.repeat(pa.scalar("held_out"), view.part.rows)
-    pieces = [pc.fill_null(pc.cast(view.column(where), pa.string()), "none") for where in view.recipe["strata"]]
-    return pc.binary_join_element_wise(*pieces, "/") if len(pieces) > 1 else pieces[0]
+    return view.joined(view.recipe["strata"])
 
 
 def _labels(view: _View, codes: NDArray[np.int16]) -> pa.Array:

@@ -161,6 +161,22 @@ def groups_json(listed: Sequence[Group]) -> list[dict[str, int]]:
     return [asdict(group) for group in listed]
 
 
+def order_seed(seed: int, permutation: int) -> int:
+    """The seed of a permutation of the documents; of number 0, the study's own.
+
+    >>> order_seed(17, 0), order_seed(17, 1) == order_seed(17, 2)
+    (17, False)
+    """
+    one, other = np.array([seed], np.uint64), np.array([permutation], np.uint64)
+    return int(mix64(0x7065726D, one, other)[0]) if permutation else seed
+
+
+def draws_seed(seed: int) -> int:
+    """The seed by which clusters fall into disjoint draws; unrelated to every order."""
+    one = np.array([seed], np.uint64)
+    return int(mix64(0x64726177, one, one)[0])
+
+
 def held_out_seed(seed: int) -> int:
     """The seed of the order in which clusters are held out; unrelated to the order of documents."""
     one = np.array([seed], np.uint64)

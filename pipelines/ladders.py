@@ -53,6 +53,7 @@ class Ladder:
         available: Tokens of each stratum as far as they were counted; all of them where the ladder repeats any.
         rungs: Sequences of each rung by name, ascending.
         counts: For each rung, sequences of each stratum.
+        rescaled: Strata that have less than their weight, because they run short.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Ladder:
     available: list[int]
     rungs: dict[str, int]
     counts: list[list[int]]
+    rescaled: list[str] = field(default_factory=list)
 
     def ends(self, length: int) -> list[list[int]]:
         """For each rung, tokens of each stratum."""
@@ -117,6 +119,8 @@ class Wanted:
         weights: As the study has them.
         repeat: Passes over a stratum at most.
         rehydrate: How often the text of a stratum counts, by the last part of its name.
+        alpha: Without weights, the power of the shares of the text.
+        rescale: Whether a stratum that runs short gives what it has, and the others the rest.
     """
 
     name: str
@@ -126,6 +130,8 @@ class Wanted:
     weights: dict[str, float] | None = None
     repeat: int = 1
     rehydrate: dict[str, float] | None = None
+    alpha: float = 1.0
+    rescale: bool = False
 
 
 @dataclass
@@ -160,6 +166,42 @@ class _Draft:
             self.goal[stratum] = max(self.needed[stratum] * ratio * MARGIN, done * 1.25, 1.0)
         return bool(short)
 
+    def rescale(self, length: int) -> bool:
+        """Give strata that run short what they have, and the others the rest; whether that changed anything."""
+        if not self.wanted.rescale:
+            return False
+        ladder, whole_stream = self.ladder, max(self.ladder.rungs.values())
+        counts = dict(zip(ladder.strata, ladder.counts[-1], strict=True))
+        most = {s: self.wanted.repeat * int(self.tokens[s].sum()) // length for s in ladder.strata}
+        short = {s: most[s] for s in ladder.strata if counts[s] > most[s]}
+        if not short:
+            return False
+        fixed = {s: most[s] for s in ladder.rescaled} | short
+        left = whole_stream - sum(fixed.values())
+        others = {s: w for s, w in zip(ladder.strata, ladder.weights, strict=True) if s not in fixed and w}
+        if left > 0 and not others:
+            return False  # all strata run short: `_shortage` says of what
+        shares = [_share(s, fixed, others, left) for s in ladder.strata]
+        # a capped stratum is rounded down, so that no schedule gives it a sequence more than it has
+        weights = [share.numerator * ONE // share.denominator for share in shares]
+        weights[max(range(len(weights)), key=lambda n: (ladder.strata[n] in others, weights[n]))] += ONE - sum(weights)
+        rows = [row.tolist() for row in prefix_counts(np.array(weights, np.int64), list(ladder.rungs.values()))]
+        rescaled = sorted(fixed)
+        self.ladder = dataclasses.replace(ladder, weights=weights, counts=rows, rescaled=rescaled)
+        self.needed = {s: n * length for s, n in zip(ladder.strata, rows[-1], strict=True)}
+        self.goal = {s: max(self.goal[s], BYTES_PER_TOKEN * need) for s, need in self.needed.items()}
+        return True
+
+
+def _share(stratum: str, fixed: dict[str, int], others: dict[str, int], left: int) -> Fraction:
+    """The share of a stratum of the largest rung, once some are fixed."""
+    from fractions import Fraction
+
+    sequences = sum(fixed.values()) + left
+    if stratum in fixed:
+        return Fraction(fixed[stratum], sequences)
+    return Fraction(others.get(stratum, 0) * left, sum(others.values()) * sequences)
+
 
 def plan_ladders(pool: Pool, wanted: Sequence[Wanted], length: int) -> dict[str, Ladder]:
     """Encode as much as is needed, place every document, and say what each rung holds; for all recipes together.
@@ -180,7 +222,7 @@ def plan_ladders(pool: Pool, wanted: Sequence[Wanted], length: int) -> dict[str,
     short = todo
     while short:
         _encode(pool, short)
-        short = [draft for draft in short if draft.falls_short()]
+        short = [draft for draft in short if draft.falls_short() or draft.rescale(length)]
     mistakes = [line for draft in todo for line in _shortage(draft)]
     if mistakes:
         raise store.UserError("\n".join(mistakes))
@@ -200,6 +242,8 @@ def _draft(pool: Pool, wanted: Wanted, length: int) -> _Draft:
     kept = {stratum: int(row.sum()) for stratum, row in text_bytes.items()}
     counted = {stratum: size * _factor(wanted, stratum) for stratum, size in kept.items()}
     shares, empty = stratum_weights(wanted.weights, counted)
+    if wanted.weights is None and wanted.alpha != 1:
+        shares = tempered(shares, wanted.alpha)
     if empty or not shares:
         of = ", ".join(sorted(empty)) or "any source"
         raise store.UserError(f"{wanted.name}: no document of {of} is kept. Loosen its rules or change its weights.")
@@ -210,12 +254,12 @@ def _draft(pool: Pool, wanted: Wanted, length: int) -> _Draft:
         )
     weights = integer_weights([shares[stratum] for stratum in strata])
     rungs = {rung: whole(tokens, length) for rung, tokens in wanted.budgets.items()}
-    if max(rungs.values()) > SCHEDULED_AT_ONCE:
+    if max(rungs.values()) > SCHEDULED_AT_ONCE and not wanted.rescale:
         _check_size(wanted, dict(zip(strata, weights.tolist(), strict=True)), kept, max(rungs.values()) * length)
     counts = prefix_counts(weights, list(rungs.values()))
     needed = {stratum: int(n) * length for stratum, n in zip(strata, counts[-1], strict=True)}
     depends = [wanted.name, wanted.identity, pool.tokenizer["fingerprint"], strata, weights.tolist(), rungs, length]
-    identity = store.fingerprint([FORMAT, *depends, wanted.repeat])
+    identity = store.fingerprint([FORMAT, *depends, wanted.repeat, *(["rescale"] if wanted.rescale else [])])
     ladder = Ladder(
         name=wanted.name,
         identity=identity,
@@ -228,6 +272,24 @@ def _draft(pool: Pool, wanted: Wanted, length: int) -> _Draft:
     )
     goal = {stratum: BYTES_PER_TOKEN * need for stratum, need in needed.items()}
     return _Draft(wanted, ladder, {stratum: text_bytes[stratum] for stratum in strata}, needed, goal)
+
+
+def tempered(shares: Mapping[str, Fraction | float], alpha: float) -> dict[str, Fraction | float]:
+    """Shares to a power, in decimals of 28 digits, so that every machine agrees.
+
+    >>> {name: float(share) for name, share in tempered({"web": 9, "code": 1}, 0.5).items()}
+    {'web': 0.9486832980505138, 'code': 0.31622776601683794}
+    """
+    from decimal import Decimal
+    from fractions import Fraction
+
+    exact = {name: Fraction(share) for name, share in shares.items()}
+    total = sum(exact.values())
+    parts = {name: share / total for name, share in exact.items()}
+    return {
+        name: Fraction((Decimal(part.numerator) / Decimal(part.denominator)) ** Decimal(str(alpha)))
+        for name, part in parts.items()
+    }
 
 
 def _factor(wanted: Wanted, stratum: str) -> Fraction:
@@ -341,4 +403,6 @@ def _place(pool: Pool, drafts: Sequence[_Draft], length: int) -> None:
     with pool.report.stage("place", total, done):
         pool.engine.exchange("place", f"{module}:emit_order", reduces, tasks)
     for draft in drafts:
-        store.write_json(store.join(draft.ladder.folder, "done.json"), {"available": draft.ladder.available})
+        known = ("available", "weights", "counts", "rescaled")
+        done_with = {key: getattr(draft.ladder, key) for key in known}
+        store.write_json(store.join(draft.ladder.folder, "done.json"), done_with)

@@ -118,7 +118,10 @@ def assemble(  # noqa: PLR0917 everything that a manifest tells
         }
     for name, recipe in value["recipes"].items():
         own = plan.study.recipe(name)
-        recipe["rules"] = [str(rule) for rule in own.keep]
+        recipe["rules"] = [str(rule) for rule in plan.study.rules(name)]
+        for key in ("permutation", "disjoint", "simulate", "alpha"):
+            if getattr(own, key) is not None:
+                recipe[key] = getattr(own, key)
         for rung, requested in plan.study.rungs.items():
             recipe["rungs"][list(plan.study.rungs).index(rung)]["requested_tokens"] = requested
     value["root_hash"] = root_hash(value)
@@ -210,6 +213,7 @@ def _recipe(made: Made, length: int, duplicates: list[int] | None) -> dict[str, 
         )
     return {
         "strata": {s: {"weight": w, "of": 1 << 32} for s, w in zip(ladder.strata, ladder.weights, strict=True)},
+        "rescaled": ladder.rescaled,
         "rungs": rungs,
         "counts": _outcomes(made.ledgers),
         "ledger": [{key: ledger[key] for key in ("path", "sha256", "rows", "source")} for ledger in made.ledgers],

@@ -98,6 +98,8 @@ class Plan:
                 "min": rule.min,
                 "max": rule.max,
                 "top": rule.top,
+                "near": rule.near,
+                "within": self._groups(rule.within),
                 "by": rule.by,
                 "sources": list(rule.sources) if rule.sources is not None else None,
                 "text": str(rule),
@@ -108,6 +110,12 @@ class Plan:
     def value(self, address: str) -> list[str] | None:
         """Place of the column with the value of a score; `tokens` stands for a document's length."""
         return ["tokens"] if address == "tokens" else self._where(address, "VALUE")
+
+    def _groups(self, within: str | None) -> list[list[str] | None] | None:
+        """Places of the columns whose labels make the groups of a `top` rule."""
+        if within is None:
+            return None
+        return self.strata() if within == "strata" else [self._where(within, "LABEL")]
 
     def strata(self) -> list[list[str] | None]:
         """Places of the columns that make a stratum."""
@@ -121,7 +129,7 @@ class Plan:
         return {name: where for name, where in found.items() if where is not None}
 
     def _where(self, address: str, role: str) -> list[str] | None:
-        if address in COLUMNS:
+        if address in COLUMNS or address.startswith("draw."):
             return [address]
         name, _, column = address.partition(".")
         repeated = name == "repeated_lines"
@@ -185,7 +193,7 @@ class Plan:
             "recipes": {
                 name: {
                     "weights": self.study.recipe(name).weights,
-                    "rules": [str(rule) for rule in self.study.recipe(name).keep],
+                    "rules": [str(rule) for rule in self.study.rules(name)],
                     "rungs": {
                         rung: {"requested": n, "tokens": whole(n, settings.sequence_length) * settings.sequence_length}
                         for rung, n in self.study.rungs.items()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import choose, ladders, store
+from .ladder import draws_seed, order_seed
 from .plan import FORMAT
 from .pool import PIPELINES, numbered
 
@@ -25,12 +26,14 @@ class Wanted:
     Attributes:
         rules: Its rules, in order.
         dedup: Whether one document of each cluster survives, or all do.
+        permutation: Which order of the documents.
         held_out: Whether it is the held-out set: one stratum, in an order of its own that is drawn by cluster.
     """
 
     rules: Sequence[Rule]
     dedup: bool = True
     held_out: bool = False
+    permutation: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ def _prepare(plan: Plan, pool: Pool, wanted: Wanted, clusters: str, excluded: st
     recipe: dict[str, Any] = {
         "rules": plan.rules(wanted.rules),
         "cuts": {},
-        "seed": plan.draw_seed if wanted.held_out else plan.study.settings.seed,
+        "seed": plan.draw_seed if wanted.held_out else order_seed(plan.study.settings.seed, wanted.permutation),
+        "draws": draws_seed(plan.study.settings.seed),
         "strata": [["source"]] if wanted.held_out else plan.strata(),
         "one_stratum": wanted.held_out,
         "dedup": wanted.dedup,
@@ -132,7 +136,7 @@ def _rank(pool: Pool, todo: Sequence[Choices], n: int) -> None:
     ]
     pool.engine.exchange("rank", f"{module}:emit_top", [(f"{module}:rank_top", {"folders": tops})], tasks)
     for number, one in ranked:
-        one.recipe["cuts"][str(n)] = choose.find_cut(tops[number], one.recipe["rules"][n]["top"])
+        one.recipe["cuts"][str(n)] = choose.find_cuts(tops[number], one.recipe["rules"][n]["top"])
 
 
 def _count_tokens(pool: Pool) -> None:

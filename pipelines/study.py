@@ -62,13 +62,18 @@ class Rule:
 
     Attributes:
         score: A score of the study (`language`), one of its columns (`gopher.words`), or a column that every
-            document has: `kind`, `file_type`, `licence`, `licence_id`, `hidden`, `payload`, `view`, `bytes`, `source`.
+            document has: `kind`, `file_type`, `licence`, `licence_id`, `hidden`, `payload`, `view`, `bytes`, `source`;
+            `sample`, from 0 to 1, its place in the recipe's order; `draw.5`, a label from 0 to 4 that chance gives to
+            each cluster.
         is_: The label it must be (written `is`).
         in_: Labels it may be (written `in`).
         min: Least value, inclusive.
         max: Greatest value, inclusive.
         top: Share in (0, 1] with the greatest values among documents that passed the rules before; exact, ties go to
             the lower priority.
+        near: With `top`, the values nearest to this number are taken in place of the greatest: what a classifier is
+            least sure of is near 0.5 (uncertainty sampling, Lewis and Gale 1994).
+        within: With `top`, the share is taken of each group apart: `strata` for those of the study, or a label.
         by: What `top` is a share of: documents, or tokens (this counts the tokens of the whole pool).
         sources: Sources that the rule speaks about; documents of others pass.
     """
@@ -79,6 +84,8 @@ class Rule:
     min: float | None = None
     max: float | None = None
     top: Annotated[float | None, Field(gt=0, le=1)] = None
+    near: float | None = None
+    within: str | None = None
     by: Literal["documents", "tokens"] = "documents"
     sources: tuple[str, ...] | None = None
 
@@ -94,7 +101,9 @@ class Rule:
         if self.max is not None:
             parts.append(f"max {_short(self.max)}")
         if self.top is not None:
-            parts.append(f"top {_short(self.top)} by {self.by}")
+            near = "" if self.near is None else f" near {_short(self.near)}"
+            within = "" if self.within is None else f" within {self.within}"
+            parts.append(f"top {_short(self.top)}{near} by {self.by}{within}")
         of = f" ({', '.join(self.sources)})" if self.sources is not None else ""
         return f"{self.score} {' and '.join(parts)}{of}"
 
@@ -107,7 +116,15 @@ class Recipe:
         base: A recipe whose rules come first and whose other settings hold where this one is silent.
         weights: Share of each source or stratum in every prefix of the stream; by default as the kept text has it.
         keep: Rules, in order.
+        alpha: Without weights, shares are the shares of the kept text to this power: 1 as the text has it, 0 the same
+            for all strata (temperature sampling, as Conneau and Lample 2019 have it).
         repeat: At most so many passes over a stratum that runs short.
+        rescale: A stratum that runs short even so gives all that it has, and the others share the rest in proportion.
+            With `alpha = 0` that is UniMax (Chung et al. 2023, https://arxiv.org/abs/2304.09151).
+        permutation: Another number is another order of the documents, so that ladders can be drawn again.
+        disjoint: So many draws that share no document and no near duplicate; `permutation` says which of them this is.
+        simulate: Tokens of a larger run. The recipe has that share of the documents alone that its largest rung has of
+            this run, and so repeats each stratum as often as that run would.
         dedup: Whether near duplicates of a survivor are left out.
         rehydrate: How often documents of a class of `cluster.class` count in the shares of strata, which must hold that
             column: text of which many copies were found may be worth more passes (Penedo et al. 2024, FineWeb 2).
@@ -116,7 +133,12 @@ class Recipe:
     base: str | None = None
     weights: dict[str, float] | None = None
     keep: tuple[Rule, ...] = ()
+    alpha: Annotated[float | None, Field(ge=0, le=1)] = None
     repeat: Annotated[int | None, Field(ge=1)] = None
+    rescale: bool | None = None
+    permutation: Annotated[int | None, Field(ge=0, lt=2**32)] = None
+    disjoint: Annotated[int | None, Field(ge=2, le=10_000)] = None
+    simulate: Count | None = None
     dedup: bool | None = None
     rehydrate: dict[str, Annotated[float, Field(ge=0)]] | None = None
 
@@ -262,14 +284,25 @@ class Study:
         if recipe.base is None:
             return recipe
         base = self.recipe(recipe.base)
-        return Recipe(
-            base=None,
-            weights=base.weights if recipe.weights is None else recipe.weights,
-            keep=base.keep + recipe.keep,
-            repeat=base.repeat if recipe.repeat is None else recipe.repeat,
-            dedup=base.dedup if recipe.dedup is None else recipe.dedup,
-            rehydrate=base.rehydrate if recipe.rehydrate is None else recipe.rehydrate,
-        )
+        own = {
+            field.name: getattr(recipe, field.name)
+            for field in dataclasses.fields(recipe)
+            if getattr(recipe, field.name) is not None
+        }
+        if recipe.weights is not None or recipe.alpha is not None:  # of the two, the one that was said last
+            base = dataclasses.replace(base, weights=None, alpha=None)
+        return dataclasses.replace(base, **{**own, "base": None, "keep": base.keep + recipe.keep})
+
+    def rules(self, name: str) -> tuple[Rule, ...]:
+        """All rules of a recipe: first those that its draw and the run that it simulates make, then its own."""
+        recipe = self.recipe(name)
+        made = []
+        if recipe.disjoint is not None:
+            this: dict[str, Any] = {"is": str(recipe.permutation or 0)}  # a key that Python keeps for itself
+            made.append(Rule(f"draw.{recipe.disjoint}", **this))
+        if recipe.simulate is not None:
+            made.append(Rule("sample", max=max(self.settings.budgets) / recipe.simulate))
+        return (*made, *recipe.keep)
 
     @property
     def compares(self) -> bool:
@@ -279,7 +312,8 @@ class Study:
         return (
             self.settings.held_out is not None
             or any(recipe.dedup is not False for recipe in recipes)
-            or any(address.startswith("cluster.") for address in spoken)
+            or any(address.startswith(("cluster.", "draw.")) for address in spoken)
+            or any(recipe.disjoint is not None for recipe in recipes)
         )
 
     @property

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from .schema import CLASSES
-from .study import NAME, NAME_IS, RepeatedLines, Settings, parse_count, short
+from .study import NAME, NAME_IS, Recipe, RepeatedLines, Settings, parse_count, short
 from .study_curricula import check_curriculum
 
 if TYPE_CHECKING:
@@ -29,10 +30,14 @@ COLUMNS = {
     "view": "label",
     "cluster.size": "value",
     "cluster.class": "label",
+    "sample": "value",
 }
 """Columns that every document has and rules may speak about, and whether they hold a label or a value."""
 
-RESERVED = frozenset(name.partition(".")[0] for name in COLUMNS) | {"tokens"}
+DRAW = re.compile(r"draw\.([2-9]|[1-9][0-9]{1,3}|10000)")
+"""The label that says in which of so many draws a document is."""
+
+RESERVED = frozenset(name.partition(".")[0] for name in COLUMNS) | {"tokens", "draw"}
 """What no score may be called."""
 
 _TESTS = {"label": "is, in", "value": "min, max, top"}
@@ -124,6 +129,14 @@ def _check_rules(rules: Any, where: str, scores: dict[str, Family | None], sourc
             mistakes.append(f"{key}: says nothing. Give at least one of is, in, min, max, top")
         for role in sorted({"label" if test in ("is", "in") else "value" for test in tests}):
             _check_score(rule["score"], role, f"{key}.score", scores, mistakes)
+        mistakes.extend(
+            f"{key}.{setting}: says how top takes its share. Give top, too"
+            for setting in ("near", "within")
+            if setting in rule and "top" not in rule
+        )
+        within = rule.get("within")
+        if isinstance(within, str) and within != "strata":
+            _check_score(within, "label", f"{key}.within", scores, mistakes)
         low, high = rule.get("min"), rule.get("max")
         if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
             mistakes.append(f"{key}: min {low:g} is above max {high:g}")
@@ -151,7 +164,9 @@ def _check_order(  # noqa: PLR0917 what names may mean
     if isinstance(raw.get("recipe"), str) and raw["recipe"] not in recipes:
         known = did_you_mean(raw["recipe"], recipes)
         mistakes.append(f"{where}.recipe: there is no recipe {raw['recipe']!r}{known}")
-    if isinstance(raw.get("sort"), str) and raw["sort"] != "tokens":
+    if raw.get("sort") == "sample":
+        mistakes.append(f"{where}.sort: 'sample' is chance. Write order = \"random\"")
+    elif isinstance(raw.get("sort"), str) and raw["sort"] != "tokens":
         _check_score(raw["sort"], "value", f"{where}.sort", scores, mistakes)
     phases = raw.get("phases")
     for n, phase in enumerate(phases if isinstance(phases, list) else []):
@@ -164,9 +179,9 @@ def _check_order(  # noqa: PLR0917 what names may mean
 
 def _check_score(address: str, role: str, where: str, scores: dict[str, Family | None], mistakes: list[str]) -> None:
     name, _, column = address.partition(".")
-    if address in COLUMNS:
-        if COLUMNS[address] != role:
-            holds = COLUMNS[address]
+    holds = "label" if DRAW.fullmatch(address) else COLUMNS.get(address)
+    if holds is not None:
+        if holds != role:
             mistakes.append(f"{where}: '{address}' holds a {holds}. Test it with {_TESTS[holds]}")
         return
     if name not in scores:
@@ -211,6 +226,7 @@ def check_settings(settings: Settings, mistakes: list[str]) -> None:
         tokens = short(settings.held_out.tokens)
         mistakes.append(f"held_out.tokens: {tokens} is less than one sequence of {settings.sequence_length}")
     for name, recipe in settings.recipes.items():
+        _check_draw(name, recipe, max(budgets), mistakes)
         mistakes.extend(
             f"recipes.{name}.rehydrate.{key}: no class of clusters{did_you_mean(key, CLASSES)}"
             for key in recipe.rehydrate or ()
@@ -235,3 +251,15 @@ def _check_curricula(settings: Settings, mistakes: list[str]) -> None:
             if not known:
                 listed = ", ".join(map(short, settings.budgets))
                 mistakes.append(f"{where}.rung: {curriculum.rung} is none of the budgets: {listed}")
+
+
+def _check_draw(name: str, recipe: Recipe, largest: int, mistakes: list[str]) -> None:
+    """Shares, draws and a simulated run of one recipe."""
+    if recipe.alpha is not None and recipe.weights is not None:
+        mistakes.append(f"recipes.{name}: has weights and alpha. Give one of them")
+    number, of = recipe.permutation or 0, recipe.disjoint
+    if of is not None and number >= of:
+        mistakes.append(f"recipes.{name}.permutation: {number} is none of {of} disjoint draws. Write 0 to {of - 1}")
+    if recipe.simulate is not None and recipe.simulate < largest:
+        less = f"{short(recipe.simulate)} is less than the largest rung, {short(largest)}"
+        mistakes.append(f"recipes.{name}.simulate: {less}. Name a larger run")

@@ -36,19 +36,23 @@ def test_descending_numbers_are_ascending_integers(values):
 
 @settings(max_examples=100)
 @given(
-    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 9)), max_size=30),
+    st.lists(st.tuples(*[st.integers(0, 3)] * 2, st.integers(1, 9), st.integers(0, 2)), max_size=30),
     st.sampled_from(["0.01", "0.1", "0.25", "0.333", "0.5", "1"]),
 )
 def test_a_cut_takes_the_most_that_fit(tmp_path_factory, rows, share):
     folder = tmp_path_factory.mktemp("top")
     packed = np.zeros(len(rows), choose.TOP)
-    for n, (value, priority, weight) in enumerate(rows):
-        packed[n] = (value << 44, priority, 0, n, weight)
+    for n, (value, priority, weight, group) in enumerate(rows):
+        packed[n] = (value << 44, priority, 0, n, weight, group)
     pairs = keys.split(packed, (packed["value"] >> np.uint64(44)).astype(np.int64))
     exchange(pairs, choose.rank_top, {"folders": [str(folder)]})
-    cut = choose.find_cut(str(folder), float(share))
-    expected = naive.top_cut([tuple(int(x) for x in row) for row in packed.tolist()], share)
-    assert cut == (None if expected is None else list(expected))
+    cuts = choose.find_cuts(str(folder), float(share))
+    every = [tuple(int(x) for x in row) for row in packed.tolist()]
+    expected = {
+        str(group): list(naive.top_cut([row[:-1] for row in every if row[-1] == group], share))
+        for group in {row[-1] for row in every}
+    }
+    assert cuts == expected
 
 
 def recipe(place, **more):
@@ -58,6 +62,7 @@ def recipe(place, **more):
 
 def rule(**more):
     empty = {"label": None, "value": None, "labels": None, "min": None, "max": None, "top": None, "by": "documents"}
+    empty |= {"near": None, "within": None}
     return {**empty, "sources": None, "text": "", **more}
 
 
@@ -69,7 +74,7 @@ def run(place, part, settings, folder="chosen"):
         if one["top"] is not None:
             top = place.path(folder, "tops", str(n))
             exchange(choose.emit_top({**task, "rule": n}), choose.rank_top, {"folders": [top]})
-            settings["cuts"][str(n)] = choose.find_cut(top, one["top"])
+            settings["cuts"][str(n)] = choose.find_cuts(top, one["top"])
     if settings["dedup"]:
         losers = exchange(choose.emit_rivals(task), choose.eliminate, {})
         exchange(losers, choose.write_losers, {"folders": [place.path(folder)]})
