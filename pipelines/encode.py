@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
-from ..filters.kernels import kernel
 from ..tokenizers.loading import load_bytes
 from ..tokenizers.sections import TokenizerSection
 from . import segments, store
 from .edits import Editor
 from .parts import Part, Store
+from .ranges import copy_ranges
 from .schema import BUCKET_BITS, CANDIDATE
 
 if TYPE_CHECKING:
@@ -80,24 +80,20 @@ def _count(choice: pa.Table, mask: NDArray[np.bool_], lengths: NDArray[np.int64]
 
 def _encode(place: Store, part: Part, spec: dict[str, Any], new: NDArray[np.int64], order: NDArray[np.int64]) -> None:
     engine = tokenizer(spec["section"], spec["model"])
-    lengths, pieces = [], []
+    lengths: list[NDArray[np.int64]] = []
+    pieces: list[NDArray[Any]] = []
     for texts in _texts(place.documents(part.id), new, Editor(place, part, spec.get("edits", {}))):
-        offsets, ids = engine.encode(texts)
-        # one end-of-document token after each document
-        pieces.append(np.insert(ids, offsets[1:], ids.dtype.type(engine.end_of_document)))
-        lengths.append(np.diff(offsets) + 1)
-    ids, counts = np.concatenate(pieces), np.concatenate(lengths)
-    offsets = np.r_[0, np.cumsum(counts[order])]
-    out = np.empty_like(ids)
-    _reorder(ids, np.cumsum(counts) - counts, order, offsets, out)
+        borders, ids = engine.encode(texts)
+        pieces.append(ids)
+        lengths.append(np.diff(borders))
+    tokens, counts = np.concatenate(pieces), np.concatenate(lengths)
+    del pieces
+    starts = np.cumsum(counts) - counts
+    offsets = np.r_[0, np.cumsum(counts[order] + 1)]
+    out = np.empty(offsets[-1], tokens.dtype)
+    copy_ranges(tokens, starts[order], offsets[:-1], counts[order], out)
+    out[offsets[1:] - 1] = engine.end_of_document  # one after each document
     segments.write(place, spec["fingerprint"], part.id, new[order], offsets, out)
-
-
-@kernel
-def _reorder(ids: Any, starts: Any, order: Any, offsets: Any, out: Any) -> None:
-    for n in range(len(order)):
-        length = offsets[n + 1] - offsets[n]
-        out[offsets[n] : offsets[n + 1]] = ids[starts[order[n]] : starts[order[n]] + length]
 
 
 def _texts(path: str, rows: NDArray[np.int64], editor: Editor) -> Any:

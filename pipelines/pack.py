@@ -40,8 +40,8 @@ def write_shard(payload: dict[str, Any], **_: Any) -> None:
 
     Args:
         payload: `store`, `plan` (path), `parts` (path of the list of parts), `folder` (of the ladder), `tokenizer`
-            (fingerprint), `first` and `count` (sequences), `owed` and `given` (the schedule's state), `shard`,
-            `documents` and `marker` (paths of what is written), `identity` (of the ladder).
+            (fingerprint), `input_ids` (list or binary), `first` and `count` (sequences), `owed` and `given` (the
+            schedule's state), `shard`, `documents` and `marker` (paths of what is written), `identity` (of the ladder).
     """
     plan = _plan(payload["plan"])
     length = plan["sequence_length"]
@@ -53,13 +53,15 @@ def write_shard(payload: dict[str, Any], **_: Any) -> None:
     for stratum in np.unique(picks):
         sequences = np.flatnonzero(picks == stratum)
         pieces = _pieces(payload["folder"], plan, int(stratum), int(given[stratum]) * length, len(sequences) * length)
-        flat = np.empty(len(sequences) * length, plan["dtype"])
+        alone = len(sequences) == len(tokens)
+        flat = tokens.reshape(-1) if alone else np.empty(len(sequences) * length, plan["dtype"])
         _fill(payload, pieces, flat)
-        tokens[sequences] = flat.reshape(-1, length)
+        if not alone:
+            tokens[sequences] = flat.reshape(-1, length)
         rows.append(_cut(pieces, sequences, length))
     documents = np.concatenate(rows)
     documents = documents[np.lexsort((documents["position"], documents["sequence"]))]
-    data = _shard(tokens, [plan["strata"][n] for n in picks], documents)
+    data = _shard(tokens, [plan["strata"][n] for n in picks], documents, binary=payload["input_ids"] == "binary")
     # first the marker goes, so that none stands beside files of another ladder
     store.remove(payload["marker"])
     store.write_bytes(payload["shard"], data)
@@ -104,14 +106,12 @@ def _pieces(folder: str, plan: dict[str, Any], stratum: int, start: int, length:
 def _fill(payload: dict[str, Any], pieces: NDArray[Any], out: NDArray[Any]) -> None:
     """Copy the tokens of all pieces, part by part, so that one part's segments are open at a time."""
     parts = [Part(**part) for part in _plan(payload["parts"])["parts"]]
-    numbers, rows = keys.ordinals(pieces["key"]), keys.rows(pieces["key"])
-    for ordinal in np.unique(numbers):
-        part = parts[ordinal]
-        reader = segments.Reader(Store(payload["store"]), payload["tokenizer"], part.id, part.rows)
-        for n in np.flatnonzero(numbers == ordinal):
-            piece = pieces[n]
-            start, length, at = int(piece["start"]), int(piece["length"]), int(piece["at"])
-            reader.copy(int(rows[n]), start, start + length, out[at : at + length])
+    place, numbers = Store(payload["store"]), keys.ordinals(pieces["key"])
+    pieces = pieces[np.argsort(numbers, kind="stable")]
+    ordinals, firsts = np.unique(np.sort(numbers), return_index=True)
+    for ordinal, mine in zip(ordinals, np.split(pieces, firsts[1:]), strict=True):
+        reader = segments.Reader(place, payload["tokenizer"], parts[ordinal].id)
+        reader.copy(keys.rows(mine["key"]), mine["start"], mine["length"], mine["at"], out)
 
 
 STANDS = np.dtype(
@@ -145,14 +145,23 @@ def _cut(pieces: NDArray[Any], sequences: NDArray[np.int64], length: int) -> NDA
     return out
 
 
-def _shard(tokens: NDArray[Any], strata: list[str], documents: NDArray[Any]) -> pa.Buffer:
+def _shard(tokens: NDArray[Any], strata: list[str], documents: NDArray[Any], *, binary: bool) -> pa.Buffer:
     """A shard's Parquet bytes.
+
+    Parquet keeps a list of uint16 as 32-bit integers. Written as four streams of bytes, of which two are zeros, it
+    takes three quarters of the time to compress and half of the time to read, in as many bytes (1.2 a token). As
+    binary, a sequence is its ids' little-endian bytes, which are copied: twenty times as fast, in two bytes a token.
 
     Columns: `input_ids`, `stratum`, and `document_starts`: the positions at which a new document begins. Position 0 is
     among them only where one begins there; before the first one stands the rest of an earlier document.
     """
     count, length = tokens.shape
-    ids = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(tokens).reshape(-1)), length)
+    little = np.ascontiguousarray(tokens, tokens.dtype.newbyteorder("<"))
+    if binary:
+        width = length * tokens.dtype.itemsize
+        ids = pa.Array.from_buffers(pa.binary(width), count, [None, pa.py_buffer(little)])
+    else:
+        ids = pa.FixedSizeListArray.from_arrays(pa.array(little.reshape(-1)), length)
     starting = documents[documents["offset"] == 0]
     counts = np.bincount(starting["sequence"], minlength=count)
     offsets = np.r_[0, np.cumsum(counts)].astype(np.int32)
@@ -162,9 +171,10 @@ def _shard(tokens: NDArray[Any], strata: list[str], documents: NDArray[Any]) -> 
     pq.write_table(
         table,
         sink,
-        compression="zstd",
-        compression_level=1,
+        compression={"input_ids": "none", "stratum": "zstd"} if binary else "zstd",
+        compression_level=None if binary else 1,
         use_dictionary=["stratum"],
+        column_encoding=None if binary else {"input_ids.list.element": "BYTE_STREAM_SPLIT"},
         row_group_size=max(1, (1 << 21) // length),  # some 2 million tokens: what a reader holds at once
         write_statistics=False,
     )

@@ -38,6 +38,7 @@ class Pool:
         report: Says what is done.
         tokenizer: `fingerprint`, `section` and `model` as workers need them; empty until it is known.
         dtype: Of token ids; empty until the tokenizer is known.
+        input_ids: How shards keep them: `list` or `binary`.
         cut: Fingerprint of the repeated lines that are cut out of the text; empty where none are.
         cut_bytes: What that takes of all text.
         masks: Fingerprint of each score whose finds are masked in the text, and the names of their kinds.
@@ -51,6 +52,7 @@ class Pool:
     report: Reporter
     tokenizer: dict[str, Any] = field(default_factory=dict)
     dtype: str = ""
+    input_ids: str = "list"
     cut: str = ""
     cut_bytes: int = 0
     masks: tuple[tuple[str, tuple[str, ...]], ...] = ()

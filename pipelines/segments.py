@@ -1,26 +1,33 @@
 """Segments: the encoded documents of a part, a file each time that more of them were needed.
 
-A segment is an Arrow IPC file with one column, the tokens of each document followed by the end-of-document token, and
-beside it a small index that says which row of the part each is and how long. The index is written last: a segment
-without one does not exist. Which documents share a segment depends on what was asked for before; a document's tokens
-never do.
+A segment is a file of token ids, little-endian and with no header: the tokens of each document followed by the
+end-of-document token. Beside it a small index says, in the order of rows, where each document begins and how long it
+is. The index is written last: a segment without one does not exist. Which documents share a segment depends on what
+was asked for before; a document's tokens never do.
+
+Local files are mapped, not read, so that a shard opens a part in a fraction of a millisecond, however long its index.
+From object stores the index is read, and of the tokens the range that is asked for.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from . import store
+from .ranges import copy_ranges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .parts import Store
 
-INDEX = ".index.parquet"
+INDEX, TOKENS = ".index", ".tokens"
+
+_INDEX = np.dtype([("row", "<u4"), ("start", "<i8"), ("tokens", "<i8")])
 
 
 def _folder(place: Store, tokenizer: str, part: str) -> str:
@@ -29,6 +36,14 @@ def _folder(place: Store, tokenizer: str, part: str) -> str:
 
 def _names(folder: str) -> list[str]:
     return sorted(name.removesuffix(INDEX) for name in store.names(folder) if name.endswith(INDEX))
+
+
+def _mapped(path: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A file as an array: local ones are mapped."""
+    if store.is_remote(path):
+        return np.frombuffer(store.read_bytes(path), dtype)
+    with pa.memory_map(path) as file:
+        return np.frombuffer(file.read_buffer(), dtype)
 
 
 def counts(place: Store, tokenizer: str, part: str, rows: int) -> NDArray[np.int64]:
@@ -43,8 +58,8 @@ def counts(place: Store, tokenizer: str, part: str, rows: int) -> NDArray[np.int
     out = np.zeros(rows, np.int64)
     folder = _folder(place, tokenizer, part)
     for name in _names(folder):
-        index = store.read_table(store.join(folder, name + INDEX))
-        out[index.column("row").to_numpy()] = index.column("tokens").to_numpy()
+        index = _mapped(store.join(folder, name + INDEX), _INDEX)
+        out[index["row"]] = index["tokens"]
     return out
 
 
@@ -63,37 +78,69 @@ def write(  # noqa: PLR0917 each is a column or says whose
     """
     folder = _folder(place, tokenizer, part)
     name = store.fingerprint([int(row) for row in rows])  # in order: content follows it
-    column = pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(ids))
-    sink = pa.BufferOutputStream()
-    batch = pa.record_batch([column], ["input_ids"])
-    with pa.ipc.new_file(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    store.write_bytes(store.join(folder, f"{name}.arrow"), sink.getvalue())
-    index = pa.table({"row": rows.astype(np.uint32), "tokens": np.diff(offsets)})
-    store.write_table(store.join(folder, name + INDEX), index)
+    little = np.ascontiguousarray(ids, ids.dtype.newbyteorder("<"))
+    store.write_bytes(store.join(folder, name + TOKENS), pa.py_buffer(little))
+    index = np.empty(len(rows), _INDEX)
+    index["row"], index["start"], index["tokens"] = rows, offsets[:-1], np.diff(offsets)
+    store.write_bytes(store.join(folder, name + INDEX), index[np.argsort(index["row"])].tobytes())
+
+
+@dataclass(frozen=True)
+class _Segment:
+    path: str
+    index: NDArray[Any]
 
 
 class Reader:
     """Tokens of one part's documents, by row."""
 
-    def __init__(self, place: Store, tokenizer: str, part: str, rows: int) -> None:
-        """Open all segments of the part; local ones are mapped, not read."""
-        self._starts = np.full(rows, -1, np.int64)
-        self._segment = np.full(rows, -1, np.int64)
-        self._ids: list[NDArray[Any]] = []
+    def __init__(self, place: Store, tokenizer: str, part: str) -> None:
+        """Open the indexes of all segments of the part."""
         folder = _folder(place, tokenizer, part)
-        for n, name in enumerate(_names(folder)):
-            index = store.read_table(store.join(folder, name + INDEX))
-            path = store.join(folder, f"{name}.arrow")
-            source = store.open_input(path) if store.is_remote(path) else pa.memory_map(path)
-            with source:
-                column = pa.ipc.open_file(source).read_all().column(0).chunk(0)
-            at = index.column("row").to_numpy()
-            self._segment[at] = n
-            self._starts[at] = column.offsets.to_numpy()[:-1]
-            self._ids.append(column.values.to_numpy())
+        self._segments = [
+            _Segment(store.join(folder, name + TOKENS), _mapped(store.join(folder, name + INDEX), _INDEX))
+            for name in _names(folder)
+        ]
 
-    def copy(self, row: int, start: int, stop: int, out: NDArray[Any]) -> None:
-        """Put tokens [start, stop) of a document into `out`."""
-        at = self._starts[row]
-        out[:] = self._ids[self._segment[row]][at + start : at + stop]
+    def copy(
+        self,
+        rows: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        places: NDArray[np.int64],
+        out: NDArray[Any],
+    ) -> None:
+        """Put tokens [starts[n], starts[n] + lengths[n]) of the document in row rows[n] at out[places[n]].
+
+        Args:
+            rows: int64 of shape (n,).
+            starts: int64 of shape (n,).
+            lengths: int64 of shape (n,).
+            places: int64 of shape (n,).
+            out: Of the tokens' dtype.
+
+        Raises:
+            ValueError: A document has fewer tokens, or was not encoded.
+        """
+        left = len(rows)
+        for segment in self._segments:
+            index = segment.index
+            at = np.minimum(np.searchsorted(index["row"], rows), len(index) - 1)
+            here = np.flatnonzero((index["row"][at] == rows) & (starts + lengths <= index["tokens"][at]))
+            if not len(here):
+                continue
+            left -= len(here)
+            begins = index["start"][at[here]] + starts[here]
+            low, high = int(begins.min()), int((begins + lengths[here]).max())
+            tokens = _tokens(segment.path, low, high, out.dtype)
+            copy_ranges(tokens, begins - low, places[here], lengths[here], out)
+        if left:
+            raise ValueError(f"{left} of {len(rows)} documents have not so many tokens in the segments of their part.")
+
+
+def _tokens(path: str, low: int, high: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Tokens [low, high) of a segment."""
+    if not store.is_remote(path):
+        return _mapped(path, dtype)[low:high]
+    with store.open_input(path) as file:
+        return np.frombuffer(file.read_at((high - low) * dtype.itemsize, low * dtype.itemsize), dtype)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from .pool import Pool
 
 
+VERSION = 2
+"""Raised whenever the same sequences would give other bytes."""
+
+
 def shard_ranges(ladder: Ladder, shard_sequences: int) -> list[tuple[int, int]]:
     """First sequence and number of sequences of each shard: cut at every rung, and at a target size between.
 
@@ -104,7 +108,8 @@ def _shard_tasks(pool: Pool, one: Target, out: str, shard_sequences: int) -> lis
                 "shard": store.join(out, one.shards, f"{n:05d}.parquet"),
                 "documents": store.join(out, one.documents, f"{n:05d}.parquet"),
                 "marker": store.join(out, ".build", one.shards, f"{n:05d}.json"),
-                "identity": store.fingerprint([ladder.identity, first, count]),
+                "input_ids": pool.input_ids,
+                "identity": store.fingerprint([VERSION, ladder.identity, first, count, pool.input_ids]),
             }
         )
         state = state.advance(count)[1]

@@ -39,7 +39,11 @@ def open_tokenizer(plan: Plan, pool: Pool) -> tuple[Tokenizer, bytes, Pool]:
     text = TypeAdapter(TokenizerSection).dump_json(section).decode()
     fingerprint = store.fingerprint([fingerprint, pool.edits]) if pool.edits else fingerprint
     spec = {"fingerprint": fingerprint, "section": text, "model": path, "edits": pool.edits}
-    return tokenizer, model, dataclasses.replace(pool, tokenizer=spec, dtype=tokenizer.dtype.name)
+    return (
+        tokenizer,
+        model,
+        dataclasses.replace(pool, tokenizer=spec, dtype=tokenizer.dtype.name, input_ids=plan.study.settings.input_ids),
+    )
 
 
 def _train(pool: Pool, parameters: Train) -> bytes:

@@ -23,7 +23,8 @@ def run(place, part, recipes):
 
 def tokens(place, part, row, length):
     out = np.empty(length, np.uint16)
-    segments.Reader(place, "bytes", part.id, part.rows).copy(row, 0, length, out)
+    one = (np.array([value]) for value in (row, 0, length, 0))
+    segments.Reader(place, "bytes", part.id).copy(*one, out)
     return out.tolist()
 
 
@@ -66,8 +67,9 @@ def test_a_segment_is_in_the_order_of_priorities(tmp_path):
     part = write_part(place, "s/0", ["a", "bb", "ccc", "dddd", "e"])
     write_choices(place.path("one"), 0, code=[0] * 5, priority=[5, 1, 4, 2, 3], stratum=["web"] * 5)
     run(place, part, [{"choices": place.path("one"), "cutoffs": {"web": 1}, "counts": place.path("counts")}])
-    reader = segments.Reader(place, "bytes", part.id, part.rows)
-    (ids,) = reader._ids
+    folder = place.path("tokens", "bytes", part.id)
+    (name,) = (name for name in store.names(folder) if name.endswith(segments.TOKENS))
+    ids = np.frombuffer(store.read_bytes(store.join(folder, name)), "<u2")
     assert ids.tolist() == [*b"bb", END, *b"dddd", END, *b"e", END, *b"ccc", END, *b"a", END]
 
 

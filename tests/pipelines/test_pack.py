@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_store import Store, exchange, identity, payload, write_choices, write_part, write_tokens
@@ -73,7 +76,7 @@ class Made:
         plan = {"strata": self.names, "weights": self.weights.tolist(), "available": self.available}
         plan |= {"needed": self.needed, "groups": ladder.groups_json(listed), "sequence_length": LENGTH}
         self.plan = self.place.path("ladder", "plan.json")
-        store.write_json(self.plan, {**plan, "dtype": "uint16", "input_ids": "list"})
+        store.write_json(self.plan, {**plan, "dtype": "uint16"})
         self.listing = self.place.path("parts.json")
         store.write_json(self.listing, {"parts": [part.to_json() for part in self.parts]})
         pairs = [pair for n, part in enumerate(self.parts) for pair in ladder.emit_order(self._task(part, n))]
@@ -84,11 +87,11 @@ class Made:
         more = {"choices": self.place.path("choices"), "tokenizer": "tok", "plan": self.plan}
         return payload(self.place, part, n, number=0, **more)
 
-    def shard(self, first, count, name="0"):
+    def shard(self, first, count, name="0", input_ids="list"):
         state = State.start(self.weights).advance(first)[1]
         paths = {key: self.place.path("out", f"{key}-{name}") for key in ("shard", "documents", "marker")}
         task = {"store": self.place.root, "plan": self.plan, "parts": self.listing, "folder": self.place.path("ladder")}
-        task |= {"tokenizer": "tok", "first": first, "count": count, "identity": "i", **paths}
+        task |= {"input_ids": input_ids, "tokenizer": "tok", "first": first, "count": count, "identity": "i", **paths}
         pack.write_shard({**task, "owed": state.owed.tolist(), "given": state.given.tolist()})
         return paths
 
@@ -166,6 +169,16 @@ def test_places_and_ledger_tell_what_stands_in_the_stream(tmp_path_factory, pool
                 assert told == ("kept", tokens, f"r{rungs[rung]}", None)
 
 
+def test_binary_sequences_are_the_ids_bytes(tmp_path):
+    documents = [(0, 0, 1 << 60, [1, 2, 3, END], 0, 0), (1, 1, 2 << 60, [7] * 90 + [END], 0, 1)]
+    made = Made(tmp_path, documents, 1, (0, 1), group_size=1)
+    tables = [pq.read_table(made.shard(0, 1, kind, kind)["shard"]) for kind in ("list", "binary")]
+    assert tables[0].drop_columns("input_ids") == tables[1].drop_columns("input_ids")
+    (ids,), (data,) = (table.column("input_ids").to_pylist() for table in tables)
+    assert tables[1].schema.field("input_ids").type == pa.binary(2 * LENGTH)
+    assert np.frombuffer(data, "<u2").tolist() == ids
+
+
 def test_a_marker_says_what_was_written(tmp_path):
     documents = [
         (0, 0, 1 << 60, [1, 2, 3, END], 0, 0),
@@ -205,10 +218,15 @@ def test_segments_add_up(tmp_path):
     assert segments.counts(place, "tok", part.id, 4).tolist() == [0] * 4
     write_tokens(place, "tok", part, [{2: [5, 6, END], 0: [END]}])
     write_tokens(place, "tok", part, [{1: [9, END]}])
-    store.write_bytes(place.path("tokens", "tok", part.id, "half.arrow"), b"written, but its index is not")
+    store.write_bytes(place.path("tokens", "tok", part.id, "half.tokens"), b"written, but its index is not")
     assert segments.counts(place, "tok", part.id, 4).tolist() == [1, 2, 3, 0]
-    reader = segments.Reader(place, "tok", part.id, 4)
-    for row, start, stop, expected in [(2, 0, 3, [5, 6, END]), (2, 1, 2, [6]), (1, 0, 2, [9, END]), (0, 0, 1, [END])]:
-        out = np.empty(stop - start, np.uint16)
-        reader.copy(row, start, stop, out)
-        assert out.tolist() == expected
+    reader = segments.Reader(place, "tok", part.id)
+    asked = [(2, 0, 3, [5, 6, END]), (2, 1, 2, [6]), (1, 0, 2, [9, END]), (0, 0, 1, [END]), (1, 1, 1, [])]
+    rows, starts, stops = np.array([one[:3] for one in asked]).T
+    lengths = stops - starts
+    out = np.zeros(lengths.sum() + 1, np.uint16)
+    reader.copy(rows, starts, lengths, np.cumsum(lengths) - lengths, out)
+    assert out.tolist() == [*itertools.chain(*(one[3] for one in asked)), 0]
+    for row, start, length in [(3, 0, 1), (2, 1, 3)]:
+        with pytest.raises(ValueError, match="1 of 1 documents have not so many tokens in the segments of their part"):
+            reader.copy(*(np.array([value]) for value in (row, start, length, 0)), out)
