@@ -57,9 +57,9 @@ def test_a_segment_s_name_says_the_order_of_its_rows(tmp_path):
     for rows in ([0, 1], [1, 0]):
         ids = np.repeat(np.array(rows, np.uint16), 2)
         segments.write(place, "t", "p", np.array(rows), np.array([0, 2, 4]), ids)
-    assert len([name for name in store.names(str(tmp_path / "tokens/t/p")) if name.endswith(".arrow")]) == 2
+    assert len([name for name in store.names(str(tmp_path / "tokens/t/p")) if name.endswith(segments.TOKENS)]) == 2
     out = np.empty(2, np.uint16)
-    segments.Reader(place, "t", "p", 2).copy(1, 0, 2, out)
+    segments.Reader(place, "t", "p").copy(*(np.array([value]) for value in (1, 0, 2, 0)), out)
     assert out.tolist() == [1, 1]
 
 
