@@ -122,20 +122,22 @@ class Reader:
         Raises:
             ValueError: A document has fewer tokens, or was not encoded.
         """
-        left = len(rows)
+        left = np.ones(len(rows), np.bool_)
         for segment in self._segments:
             index = segment.index
             at = np.minimum(np.searchsorted(index["row"], rows), len(index) - 1)
-            here = np.flatnonzero((index["row"][at] == rows) & (starts + lengths <= index["tokens"][at]))
+            here = np.flatnonzero(left & (index["row"][at] == rows) & (starts + lengths <= index["tokens"][at]))
             if not len(here):
                 continue
-            left -= len(here)
+            left[here] = False
             begins = index["start"][at[here]] + starts[here]
             low, high = int(begins.min()), int((begins + lengths[here]).max())
             tokens = _tokens(segment.path, low, high, out.dtype)
             copy_ranges(tokens, begins - low, places[here], lengths[here], out)
-        if left:
-            raise ValueError(f"{left} of {len(rows)} documents have not so many tokens in the segments of their part.")
+        if left.any():
+            raise ValueError(
+                f"{left.sum()} of {len(rows)} documents have not so many tokens in the segments of their part."
+            )
 
 
 def _tokens(path: str, low: int, high: int, dtype: np.dtype[Any]) -> NDArray[Any]:
