@@ -272,11 +272,12 @@ def dedup(
     Example: tokenladder dedup crawl/*.parquet --out clean
     """
     from . import deduplicate
+    from .dedup_files import Outcome
     from .progress import Reporter
 
     if mark and only_list:
         raise click.UsageError("--mark and --list exclude each other: the one writes all rows, the other none.")
-    outcome: deduplicate.Outcome = "marked" if mark else "listed" if only_list else "removed"
+    outcome: Outcome = "marked" if mark else "listed" if only_list else "removed"
     settings = deduplicate.Near(text, **near)
     threads = workers or deduplicate.processors()
     report = Reporter(quiet=quiet)

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenladder.filters import minhash
-from tokenladder.pipelines import deduplicate, keys, leaders, store
+from tokenladder.pipelines import dedup_files, deduplicate, keys, leaders, store
 from tokenladder.pipelines.cli import cli
 from tokenladder.pipelines.progress import Reporter
 
@@ -62,7 +62,7 @@ def run(folder, out, near=None, outcome="removed", workers=2):
 
 
 def read(out, column="id"):
-    files = sorted(path for path in out.rglob("*.parquet") if path.name != deduplicate.DUPLICATES)
+    files = sorted(path for path in out.rglob("*.parquet") if path.name != dedup_files.DUPLICATES)
     return [value for path in files for value in pq.read_table(path).column(column).to_pylist()]
 
 
@@ -76,7 +76,7 @@ def test_near_and_exact_copies_go_and_all_else_stays(tmp_path):
     assert {f"d{n}" for n in range(15, 30)} | {"d45", "d48", "d49"} <= set(kept)
     assert (summary["documents"], summary["duplicates"], summary["clusters"]) == (50, 16, 16)
     assert summary["without_text"] == 2
-    assert summary == store.read_json(str(tmp_path / "out" / deduplicate.SUMMARY))
+    assert summary == store.read_json(str(tmp_path / "out" / dedup_files.SUMMARY))
 
 
 def test_the_list_names_each_duplicate_and_its_leader(tmp_path):
@@ -84,7 +84,7 @@ def test_the_list_names_each_duplicate_and_its_leader(tmp_path):
     run(write(tmp_path / "in", texts), tmp_path / "out", outcome="listed")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["dedup.json", "duplicates.parquet"]
     starts = {"0.parquet": 0, "1.parquet": 17, "2.parquet": 33}
-    rows = pq.read_table(tmp_path / "out" / deduplicate.DUPLICATES).to_pylist()
+    rows = pq.read_table(tmp_path / "out" / dedup_files.DUPLICATES).to_pylist()
     pairs = {
         (starts[row["file"]] + row["row"], starts[row["leader_file"]] + row["leader_row"]): row["similarity"]
         for row in rows
@@ -171,7 +171,7 @@ def test_large_components_are_compared_in_slices(tmp_path, monkeypatch):
     run(source, tmp_path / "whole", outcome="marked")
     monkeypatch.setattr(deduplicate, "_CHUNK", 3)
     monkeypatch.setattr(deduplicate, "_FOLD", 2)
-    monkeypatch.setattr(deduplicate, "_GROUP_BYTES", 1)
+    monkeypatch.setattr(dedup_files, "_GROUP_BYTES", 1)
     run(source, tmp_path / "sliced", outcome="marked")
     for name in ("0.parquet", "1.parquet", "2.parquet"):
         assert pq.read_table(tmp_path / "whole" / name).equals(pq.read_table(tmp_path / "sliced" / name))
