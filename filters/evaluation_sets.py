@@ -109,14 +109,14 @@ def _read(files: tuple[tuple[str, int, int], ...], text: tuple[str, ...], answer
     answers: list[str] = []
     for path, *_ in files:
         empty = True
-        for record in _records(path):
+        for record in records(path):
             empty = False
             missing = [field for field in (*text, *([answer] if answer else ())) if field not in record]
             if missing:
                 have = ", ".join(record) or "none"
                 raise ValueError(f"{path}: a record has no field {missing[0]!r}; it has these: {have}.")
             fields = text or [field for field in record if field != answer]
-            passages = [passage for field in fields for passage in _strings(record[field])]
+            passages = [passage for field in fields for passage in strings(record[field])]
             texts += passages
             items += [len(answers)] * len(passages)
             answers.append(_answer(record[answer]) if answer else "")
@@ -125,7 +125,12 @@ def _read(files: tuple[tuple[str, int, int], ...], text: tuple[str, ...], answer
     return Passages(tuple(texts), tuple(items), tuple(answers))
 
 
-def _records(path: str) -> Iterator[dict[str, Any]]:
+def records(path: str) -> Iterator[dict[str, Any]]:
+    """Records of a file of JSON lines or Parquet, or ``{"text": paragraph}`` of a text.
+
+    Raises:
+        ValueError: It is of no known kind, damaged, or too large.
+    """
     name = Path(path).name.lower().removesuffix(".gz").removesuffix(".zst")
     if name.endswith(".parquet"):
         yield from _parquet(path)
@@ -200,23 +205,23 @@ def _check_size(path: str, size: int) -> None:
         raise ValueError(f"The evaluation set {path} has over {LARGEST_FILE} bytes; split it into several files.")
 
 
-def _strings(value: Any) -> Iterator[str]:
+def strings(value: Any) -> Iterator[str]:
     """The strings of a field, those of lists and tables in it included."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list | tuple):
         for each in value:
-            yield from _strings(each)
+            yield from strings(each)
     elif isinstance(value, dict):
         for each in value.values():
-            yield from _strings(each)
+            yield from strings(each)
 
 
 def _answer(value: Any) -> str:
     """The first string of an answer; a number as it is written."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    return next(_strings(value), "")
+    return next(strings(value), "")
 
 
 @cache

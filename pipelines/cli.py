@@ -285,6 +285,23 @@ def dedup(
     click.echo(deduplicate.to_json(summary) if as_json else f"{deduplicate.show(summary)}\n{out}")
 
 
+@cli.command("train-quality")
+@click.argument("file")
+@click.option("--out", default="quality", help="Folder of the model, its report and its card.", show_default=True)
+def train_quality(file: str, out: str) -> None:
+    """Train a fastText quality classifier on the documents that FILE names, measure it, and write its card.
+
+    FILE is TOML: [[classes.LABEL]] with files, or a recipe or source of a build; or [scored], documents with numbers.
+
+    Example: tokenladder train-quality quality.toml --out quality
+    """
+    from .quality_file import load
+    from .tables import show_training
+    from .train_quality import train
+
+    show_training(train(load(file), out), out)
+
+
 @cli.command()
 @click.argument("out")
 def card(out: str) -> None:

@@ -35,6 +35,25 @@ def _show(console: Console, table: Table) -> None:
     console.print(table)
 
 
+def show_training(report: dict[str, Any], out: str) -> None:
+    """What a quality classifier was trained on, and how it does."""
+    console = Console(highlight=False)
+    keys = ("read", "copies", "near_duplicates", "contradicting", "train", "held_out")
+    documents = _table("documents", "class", *(key.replace("_", " ") for key in keys))
+    for label, counts in report["documents"].items():
+        documents.add_row(escape(label), *(f"{counts[key]:,}" for key in keys))
+    model = report["models"]["model.bin"]
+    measured = _table("measured on what was held out", "at least", "precision", "recall", "share taken")
+    for one in model["at"]:
+        measured.add_row(*(f"{one[key]:.3g}" for key in ("threshold", "precision", "recall", "share")))
+    for table in (documents, measured):
+        _show(console, table)
+        console.print()
+    area = "unknown" if model["auc"] is None else f"{model['auc']:.4f}"
+    told = f"area under the ROC curve {area}, accuracy {model['accuracy']:.4f}\nresult: {out}"
+    console.print(told, markup=False)
+
+
 def show_plan(plan: dict[str, Any]) -> None:
     """What a build would do."""
     console = Console(highlight=False)

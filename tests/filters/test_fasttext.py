@@ -100,6 +100,41 @@ def test_the_probability_of_a_label_is_asked_for_with_or_without_its_prefix(clas
             assert row == {"label": top, "probability": probability}
 
 
+@pytest.mark.parametrize("engine", ["fasttext_new", "fasttext"])
+def test_further_labels_and_chosen_ones_are_columns(classifier, engine):
+    family = FastText(str(classifier), engine=engine, top=4, labels=("poor", "__label__good"))
+    names = ["label", "probability", "label_2", "probability_2", "label_3", "probability_3", "label_4", "probability_4"]
+    assert family.columns.names == [*names, "probability_poor", "probability_good"]
+    row, empty, missing = family.score(batch(["clear and cheap", " ", None])).to_pylist()
+    told = {row[f"label{end}"]: row[f"probability{end}"] for end in ("", "_2", "_3")}
+    assert set(told) == {"good", "fair", "poor"}
+    assert list(told.values()) == sorted(told.values(), reverse=True)
+    assert (row["label_4"], row["probability_4"]) == ("", 0)
+    assert (row["probability_poor"], row["probability_good"]) == (told["poor"], told["good"])
+    assert set(empty.values()) == {"", 0}
+    assert set(missing.values()) == {None}
+    top = FastText(str(classifier), engine=engine, top=2).score(batch(["clear and cheap"])).to_pylist()[0]
+    assert top == {name: row[name] for name in names[:4]}
+
+
+def test_numbers_as_labels_have_a_mean(tmp_path, classifier):
+    import fasttext_new
+
+    (tmp_path / "train.txt").write_text("__label__0 buy cheap\n__label__2.5 clear true\n" * 20)
+    model = fasttext_new.train_supervised(
+        str(tmp_path / "train.txt"), thread=1, dim=8, epoch=5, minCount=1, bucket=0, verbose=0
+    )
+    model.save_model(str(tmp_path / "points.bin"))
+    family = FastText(str(tmp_path / "points.bin"), expected=True, labels=("2.5",))
+    rows = family.score(batch(["clear", "buy", "", None])).to_pylist()
+    for row in rows[:2]:
+        assert row["expected"] == pytest.approx(2.5 * row["probability_2.5"], rel=1e-3)
+    assert rows[0]["expected"] > rows[1]["expected"]
+    assert [row["expected"] for row in rows[2:]] == [0, None]
+    with pytest.raises(ValueError, match=r"expected needs labels that are numbers, but the model .*quality\.bin has"):
+        FastText(str(classifier), expected=True).score(batch(["x"]))
+
+
 def test_a_model_is_known_by_its_content_not_by_its_path(classifier, tmp_path):
     copy = tmp_path / "other.bin"
     copy.write_bytes(classifier.read_bytes())
@@ -188,6 +223,8 @@ def test_an_engine_that_is_not_installed_is_named(classifier, monkeypatch):
     [
         ({"model": ""}, "fasttext: model is empty; give the path of a model, or 'lid.176.ftz'"),
         ({"model": "a", "label": "__label__"}, "fasttext: label is empty; leave it out"),
+        ({"model": "a", "top": 0}, "fasttext: top must be from 1 to 20; it is 0"),
+        ({"model": "a", "labels": ("x", "__label__x")}, "fasttext: labels must be names, each once; they are 'x', 'x'"),
         ({"model": "a", "engine": "torch"}, "fasttext: engine must be fasttext_new or fasttext; it is 'torch'"),
     ],
 )
