@@ -58,6 +58,7 @@ def render_card(manifest: dict[str, Any]) -> str:
         *_curricula(manifest),
         _sources(manifest["counts"]),
         *(_funnel(name, recipe) for name, recipe in recipes.items()),
+        _diversity(manifest),
         _duplicates(manifest),
         *_contamination(manifest),
         _making(manifest),
@@ -216,6 +217,42 @@ def _masks(sources: dict[str, Any]) -> str:
             masks[kind] = masks.get(kind, 0) + n
     told = ", ".join(f"{_text(kind)} ({n:,})" for kind, n in sorted(masks.items()))
     return f"\n\nMasked in the text of kept records: {told}." if told else ""
+
+
+_DIMENSIONS = {"host": "hosts", "top_level_domain": "top-level domains", "year": "years", "licence": "licences"}
+
+
+def _diversity(manifest: dict[str, Any]) -> str:
+    """What each recipe does to whom: effective numbers, and the share of the most common value, before and after."""
+    found = manifest.get("diversity", {"pool": {}, "recipes": {}})
+    rows = []
+    for name, strata in sorted(found["recipes"].items()):
+        for stratum, kept in sorted(strata.items()):
+            pool = found["pool"].get(stratum, {})
+            for dimension in sorted(pool.keys() - {"means"}):
+                one, after = pool[dimension], kept.get(dimension)
+                if one["values"] > 1 and after is not None:
+                    rows.append((_text(name), _text(stratum), *_compared(dimension, one, after)))
+    if not rows:
+        return "## Diversity\n\nNo host, date, licence or label is known of the documents, or there is one of each."
+    heads = ("recipe", "stratum", "of", "effective", "most common before", "share before", "share after")
+    told = (
+        "Before any rule and in the largest rung, by documents. The effective number is how many equally common values "
+        "would be as diverse (Hill's number of order 1):"
+    )
+    return f"## Diversity\n\n{told}\n\n{_table(heads, rows, texts=3)}"
+
+
+def _compared(dimension: str, before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:
+    first = before["most"][0]
+    left = next((one["documents"] for one in after["most"] if one["value"] == first["value"]), None)
+    return (
+        _DIMENSIONS.get(dimension, _text(dimension)),
+        f"{before['effective']:,.1f} → {after['effective']:,.1f}",
+        _text(first["value"]),
+        _share(first["documents"], before["documents"]),
+        "–" if left is None else _share(left, after["documents"]),
+    )
 
 
 _UNITS = {

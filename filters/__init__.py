@@ -32,6 +32,7 @@ FAMILIES = {
     "repository": "repository:Repository",
     "repetition": "repetition:Repetition",
     "secrets": "credentials:Secrets",
+    "variety": "variety:Variety",
     "words_list": "blocklists:WordsList",
     "sketch": "sketch:Sketch",
     "syntax": "syntax:Syntax",

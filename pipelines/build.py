@@ -13,6 +13,7 @@ from . import (
     boilerplate,
     contaminated,
     curricula,
+    diversity,
     duplicates,
     earlier,
     intake,
@@ -157,6 +158,7 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
         for one, shards_of in zip(ordered, packed[len(targets) :], strict=True)
     }
     ledgers = _account(plan, pool, choices, planned, held)
+    described = diversity.describe(plan, pool, choices, ledgers)
     made = {name: manifest.Made(planned[name], packed[n], ledgers[name]) for n, name in enumerate(recipes)}
     repeating = [planned[name] for name, recipe in recipes.items() if recipe.dedup is False and plan.signature]
     in_rungs = mixture.count_in_rungs(pool, clusters, repeating, settings.sequence_length)
@@ -177,6 +179,7 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
         repeated_lines,
         orders,
     )
+    value["diversity"] = described
     value["contamination"] = contaminated.count_found(plan, pool)
     _publish(plan, value, model)
     return value

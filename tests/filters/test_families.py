@@ -33,6 +33,7 @@ PARAMETERS = {
     "repetition": {},
     "repository": {},
     "secrets": {},
+    "variety": {},
     "words_list": {"files": (str(Path(__file__).parent / "listed_words.txt"),)},
     "sketch": {"ngram": 2, "size": 4},
     "syntax": {"languages": ("Python",)},
