@@ -11,6 +11,7 @@ all figures of every document, the best of the rounds, while datatrove's chain l
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import tempfile
 import time
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tokenladder.filters.c4 import C4
@@ -30,7 +32,7 @@ from tokenladder.filters.gopher import Gopher
 from tokenladder.filters.repetition import Repetition
 
 import measure
-from dedup_corpus import up_to, web
+from dedup_corpus import web
 from end_to_end import peer_python
 
 Words = Literal["unicode", "english"]
@@ -40,15 +42,22 @@ PAIRS = 8  # of reasons that differ, shown for each family
 
 
 def documents(corpus: Path, megabytes: int) -> pa.RecordBatch:
-    """English documents, in the corpus' order."""
-    everything = pa.record_batch({"text": [document.text for document in up_to(web(corpus / "warc"), 1 << 40)]})
-    language = FastText("lid.176.ftz").score(everything)
-    english_ones = pa.compute.and_(
-        pa.compute.equal(language["label"], "en"), pa.compute.greater_equal(language["probability"], 0.65)
-    )
-    column = everything.filter(english_ones)["text"]
-    sizes = pa.compute.cumulative_sum(pa.compute.binary_length(column).cast(pa.int64()))
-    return pa.record_batch({"text": column.filter(pa.compute.less_equal(sizes, megabytes * 1_000_000))})
+    """English documents in the corpus' order, until they hold so many megabytes."""
+    found: list[str] = []
+    missing = megabytes * 1_000_000
+    language = FastText("lid.176.ftz")
+    pages = (document.text for document in web(corpus / "warc"))
+    while missing > 0 and (some := list(itertools.islice(pages, ROWS))):
+        for text, row in zip(some, language.score(batch_of(some)).to_pylist(), strict=True):
+            if missing > 0 and row["label"] == "en" and row["probability"] >= 0.65:
+                found.append(text)
+                missing -= len(text.encode())
+    return batch_of(found)
+
+
+def batch_of(texts: Sequence[str]) -> pa.RecordBatch:
+    """Documents as a score takes them."""
+    return pa.record_batch({"text": pa.array(texts, pa.string())})
 
 
 def chain(words: Words) -> list[Any]:
@@ -68,7 +77,7 @@ def seconds(families: Sequence[Any], whole: pa.RecordBatch) -> float:
 
 def speeds(whole: pa.RecordBatch, rounds: int) -> dict[str, float]:
     """Name → seconds, the best of the rounds; the first round with spaCy's words, whose memo is empty, by itself."""
-    tiny = pa.record_batch({"text": ["A text, to compile what there is."]})
+    tiny = batch_of(["A text, to compile what there is."])
     found: dict[str, float] = {}
     for words in ("unicode", "english"):
         for family in (*chain(words), C4(words=words)):
@@ -114,7 +123,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="times each score runs (default 3)")
     arguments = parser.parse_args()
     whole = documents(arguments.corpus, arguments.megabytes)
-    size = pa.compute.sum(pa.compute.binary_length(whole["text"])).as_py() / 1e6
+    size = pc.sum(pc.binary_length(whole["text"])).as_py() / 1e6
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "documents.parquet", Path(folder) / "verdicts.json"
         pq.write_table(pa.table(whole.columns, whole.schema.names), source)

@@ -30,6 +30,7 @@ FAMILIES = {
     "minhash": "minhash:MinHash",
     "personal": "personal:Personal",
     "repository": "repository:Repository",
+    "refinedweb": "refinedweb:RefinedWeb",
     "repetition": "repetition:Repetition",
     "secrets": "credentials:Secrets",
     "variety": "variety:Variety",

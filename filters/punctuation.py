@@ -25,6 +25,8 @@ PUNCT = 8
 """Unicode category P; what spaCy calls ``is_punct``."""
 DECIMAL = 16
 """``str.isdecimal``; what ``\\d`` matches."""
+UPPER = 32
+"""``str.isupper``."""
 
 # datatrove 0.10.1, utils/text.py, PUNCTUATION without what is terminal; code points and ranges of them, hexadecimal.
 _SYMBOLS = """
@@ -60,7 +62,7 @@ def classes() -> NDArray[np.uint8]:
     """The punctuation classes of every code point.
 
     Returns:
-        uint8[0x110000]: bits SYMBOL, TERMINAL, SENTENCE_END, PUNCT, DECIMAL. Read only.
+        uint8[0x110000]: bits SYMBOL, TERMINAL, SENTENCE_END, PUNCT, DECIMAL, UPPER. Read only.
 
     >>> [int(classes()[ord(character)]) for character in "a.#7"]
     [0, 15, 9, 16]
@@ -70,8 +72,9 @@ def classes() -> NDArray[np.uint8]:
     table[ends] |= SENTENCE_END | TERMINAL | SYMBOL
     table[terminals] |= TERMINAL | SYMBOL
     table[_points(_SYMBOLS)] |= SYMBOL
-    points = range(0x20000)  # the planes above hold no punctuation and no digits
+    points = range(0x20000)  # the planes above hold no punctuation, digits or capitals
     table[[point for point in points if unicodedata.category(chr(point))[0] == "P"]] |= PUNCT
     table[[point for point in points if chr(point).isdecimal()]] |= DECIMAL
+    table[[point for point in points if chr(point).isupper()]] |= UPPER
     table.flags.writeable = False
     return table

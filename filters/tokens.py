@@ -133,7 +133,7 @@ def cut(  # noqa: PLR0917 (a kernel takes columns)
     capacity = len(kinds)
     end: Any = 0
     count = 0
-    filled = 0
+    filled = np.int64(0)  # a bare 0 has numba compile next_token twice, 2 seconds of its first run
     starts[0] = 0
     characters[0] = 0
     index = start

@@ -1364,3 +1364,54 @@ def segments(starts: list[int], length: int) -> tuple[list[int], list[int]]:
     begins = sorted({0, *starts})
     numbers = [sum(begin <= at for begin in begins) - 1 for at in range(length)]
     return numbers, [at - begins[number] for at, number in enumerate(numbers)]
+
+
+def refinedweb(text: str, family) -> dict[str, object]:
+    """RefinedWeb's line corrections, by regular expressions."""
+    import re
+
+    def lowered(line: str) -> str:
+        return "".join(each.lower() if each.isascii() else each for each in line)
+
+    def kind(line: str) -> str | None:
+        plain, lower = "".join(line.split()), lowered(line)
+        counter = re.fullmatch(r"[\W_]*[0-9][0-9,.]*[kmb]?(\s+)(.*?)[\W_]*", lower)
+        if sum(map(str.isupper, plain)) > family.max_uppercase * len(plain):
+            return "uppercase_lines"
+        if plain.isdecimal():
+            return "numeric_lines"
+        # An entry that ends in signs is found by its own comparison below.
+        if counter and any(
+            lower[counter.start(2) :].startswith(each)
+            and not re.search(r"[^\W_]", lower[counter.start(2) + len(each) :])
+            for each in map(lowered, family.counters)
+        ):
+            return "counter_lines"
+        if len(line.split()) == 1:
+            return "one_word_lines"
+        if len(line.split()) <= family.short_line and (
+            lower.startswith(tuple(map(lowered, family.first_phrases)))
+            or lower.endswith(tuple(map(lowered, family.last_phrases)))
+            or any(lowered(each) in lower for each in family.phrases)
+        ):
+            return "phrase_lines"
+        return None
+
+    counts = dict.fromkeys(("uppercase_lines", "numeric_lines", "counter_lines", "one_word_lines", "phrase_lines"), 0)
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    flagged = 0
+    for line in lines:
+        found = kind(line)
+        if found is not None:
+            counts[found] += 1
+            flagged += len(line.split())
+    urls = re.findall(r"(?<![^\W_])(?:[hH][tT][tT][pP][sS]?://|[wW][wW][wW]\.)\S+", text)
+    ratio = share(flagged, len(text.split()))
+    return {
+        "reason": "flagged_words" if ratio > family.max_flagged_words else "pass",
+        "flagged_words": ratio,
+        "lines": len(lines),
+        **counts,
+        "urls": len(urls),
+        "url_share": share(sum(map(len, urls)), len(text)),
+    }

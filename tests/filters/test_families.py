@@ -30,6 +30,7 @@ PARAMETERS = {
     "manipulation": {},
     "minhash": {"ngram": 3},
     "personal": {},
+    "refinedweb": {},
     "repetition": {},
     "repository": {},
     "secrets": {},
