@@ -206,7 +206,7 @@ def _count(  # noqa: PLR0917 (a kernel takes columns)
 
 
 @inlined
-def _begins(data: Any, start: Any, stop: Any, phrases: Any, phrase: Any) -> bool:
+def _begins(data: Any, start: Any, stop: Any, phrases: Any, phrase: Any) -> Any:
     """Whether a phrase, in lower case, stands at ``start``."""
     at, end = phrases.offsets[phrase], phrases.offsets[phrase + 1]
     same = end - at <= stop - start
