@@ -19,8 +19,8 @@ from .columns import Numbers
 from .law import Law
 from .objectives import Objective, losses
 
-CHUNK = 64
-"""Problems in one step: 64 of 240 runs and 5 parameters are 600 kB, which a core's cache holds."""
+CHUNK = 77_000
+"""Derivatives in one step: 64 problems of 240 runs and 5 parameters are 600 kB, which a core's cache holds."""
 
 ABSOLUTE_STEPS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8)
 """Widths of Huber's quadratic part on the way to absolute values, over the typical residual."""
@@ -46,6 +46,11 @@ class Problem:
     def logs(self) -> NDArray[np.bool_]:
         """bool[parameters]: which are on a log scale."""
         return np.array([parameter.scale == "log" for parameter in self.law.parameters], np.bool_)
+
+    @property
+    def together(self) -> int:
+        """How many problems share a step."""
+        return max(1, CHUNK // max(1, self.measured.size * len(self.law.parameters)))
 
     @property
     def bounds(self) -> tuple[Numbers, Numbers]:
@@ -156,8 +161,8 @@ def descend(
         sizes = np.median(np.abs(problem.residuals(problem.vectors(ends))), axis=-1)
         typical = float(np.min(sizes[np.isfinite(sizes)], initial=1.0))
     for share in shares:
-        for begin in range(0, len(ends), CHUNK):
-            rows = slice(begin, begin + CHUNK)
+        for begin in range(0, len(ends), problem.together):
+            rows = slice(begin, begin + problem.together)
             chosen = np.ones((1, problem.measured.size)) if weights is None else weights[rows]
             width, enough = max(share * typical, 1e-14), tolerance if share == shares[-1] else 1e-9
             _descend(problem, ends[rows], chosen, held[rows], delta=width, tolerance=enough, steps=steps)
@@ -190,8 +195,9 @@ def _descend(
         calm=np.zeros(count, np.int64),
         fixed=fixed,
     )
-    rows = np.arange(count)
-    for _ in range(steps):
+    rows = np.flatnonzero(np.isfinite(state.values))
+    state.keep(np.isfinite(state.values))
+    for _ in range(steps if rows.size else 0):
         tried = np.clip(state.points + _step(state, delta, low, high), low, high)
         _move(state, tried, problem, delta, tolerance)
         going = (state.calm < 8) & np.isfinite(state.values)
@@ -207,9 +213,10 @@ def _descend(
 def _step(state: _State, delta: float, low: Numbers, high: Numbers) -> Numbers:
     """The damped step of each problem, float64[k, parameters]; none along a bound that the objective falls beyond."""
     size = np.abs(state.residuals)
-    majoriser = state.weights * np.minimum(1.0, delta / np.maximum(size, 1e-300))
-    inside = state.weights * (size <= delta)
-    curvature = np.where(state.newton[:, None], inside, majoriser) if np.isfinite(delta) else majoriser
+    curvature = majoriser = np.broadcast_to(state.weights, size.shape)
+    if np.isfinite(delta):
+        majoriser = state.weights * np.minimum(1.0, delta / np.maximum(size, 1e-300))
+        curvature = np.where(state.newton[:, None], state.weights * (size <= delta), majoriser)
     pull = np.clip(state.residuals, -delta, delta) * state.weights
     downhill: Numbers = -np.matmul(state.slopes, pull[..., None])[..., 0]
     matrix = np.matmul(state.slopes * curvature[:, None, :], state.slopes.swapaxes(1, 2))

@@ -1,7 +1,7 @@
 """How sure a fit is: bootstraps over runs, seeds or clusters, and profile likelihoods.
 
-Neither trusts the curvature at the optimum. The sandwich that does is 2.5 times too narrow on Chinchilla's 240 runs, as
-the surface bends within the interval.
+Neither trusts the curvature at the optimum. The sandwich that does is wrong by factors of 0.5 to 1.6 on Chinchilla's
+240 runs (``bench/laws.py``), because the surface bends within the interval.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class Law:
         slopes: ``slopes(parameters, columns)`` → (prediction, {parameter name: derivative}), for laws that are fitted
             often; None for the complex step.
         target: The column that is predicted.
-        signed: Those of ``columns`` that may be zero or negative.
+        signed: Those of ``columns``, and the target, that may be zero or negative.
     """
 
     name: str

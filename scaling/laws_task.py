@@ -49,6 +49,7 @@ LOSS_TO_ERROR = Law(
     ("loss",),
     _loss_to_error,
     target="error",
+    signed=("error",),  # may be 0, and an error of 1 % is not twice as well known as one of 2 %
 )
 """Average top-1 error over many tasks falls exponentially with loss, from epsilon (chance)."""
 
@@ -72,6 +73,7 @@ TASK_SIGMOID = Law(
     ("task_loss",),
     _task_sigmoid,
     target="accuracy",
+    signed=("accuracy",),
 )
 """The second step of the OLMo ladder: accuracy from the loss on the task's right answers; b + a is chance."""
 

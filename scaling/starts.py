@@ -15,16 +15,19 @@ from .descent import Problem
 GRID = 576
 """Points over the parameters that are searched: 24 × 24 for two exponents."""
 
+WIDE_GRID = 2048
+"""Points where more than two are searched, and twice as many descents: a box of five dimensions is mostly empty."""
+
 
 def starts(problem: Problem, count: int) -> Numbers:
     """The best points of the grid that lie apart from each other.
 
     Args:
         problem: What to fit.
-        count: How many starts.
+        count: How many starts; twice as many if more than two parameters are searched.
 
     Returns:
-        float64[at most count, parameters], in coordinates, best first.
+        float64[at most 2 · count, parameters], in coordinates, best first.
 
     Raises:
         ValueError: The law has no finite prediction anywhere in its start box.
@@ -33,17 +36,20 @@ def starts(problem: Problem, count: int) -> Numbers:
     corners = np.array([parameter.start for parameter in parameters]).T
     least, most = problem.coordinates(corners[0]), problem.coordinates(corners[1])
     searched = [index for index, parameter in enumerate(parameters) if not parameter.linear]
-    points = np.tile((least + most) / 2, (GRID if searched else 1, 1))
+    grid = WIDE_GRID if len(searched) > 2 else GRID if searched else 1
+    points = np.tile((least + most) / 2, (grid, 1))
     points[:, searched] = least[searched] + (most - least)[searched] * spread(len(points), len(searched))
-    points = _solve_weights(problem, points)
-    values = problem.values(problem.vectors(points))
+    blocks = [_solve_weights(problem, block) for block in np.array_split(points, -(-grid // problem.together))]
+    points = np.concatenate(blocks)
+    values = np.concatenate([problem.values(problem.vectors(block)) for block in blocks])
     if not np.isfinite(values).any():
         raise ValueError(
             f"The law {problem.law.name!r} predicts no usable {problem.law.target} anywhere in its start box: "
             f"check the units of the columns {', '.join(problem.law.columns)}."
         )
+    wanted = 2 * count if len(searched) > 2 else count
     width = np.where(most > least, most - least, 1.0)
-    return _apart(points[np.argsort(values, kind="stable")[: np.isfinite(values).sum()]], width, count)
+    return _apart(points[np.argsort(values, kind="stable")[: np.isfinite(values).sum()]], width, wanted)
 
 
 def spread(count: int, dimensions: int) -> Numbers:
