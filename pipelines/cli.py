@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..scaling import commands as scaling
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -316,6 +318,10 @@ def card(out: str) -> None:
     if not store.exists(path):
         raise store.UserError(f"{out}: holds no manifest.json. Give the folder of a finished build.")
     click.echo(render_card(store.read_json(path)))
+
+
+cli.add_command(scaling.design)
+cli.add_command(scaling.fit)
 
 
 def main() -> None:

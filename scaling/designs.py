@@ -65,14 +65,19 @@ class Grid:
 
     def columns(self) -> dict[str, Numbers]:
         """Columns that laws read; every token is seen once."""
-        return {
-            "params": self.params,
-            "params_non_embedding": self.params,
-            "tokens": self.tokens,
-            "unique_tokens": self.tokens,
-            "epochs": np.ones_like(self.tokens),
-            "flops": FLOPS_PER_PARAMETER_AND_TOKEN * self.params * self.tokens,
-        }
+        return fresh(self.params, self.tokens)
+
+
+def fresh(params: Numbers, tokens: Numbers) -> dict[str, Numbers]:
+    """Columns of runs that see each token once and whose embeddings are not counted apart."""
+    return {
+        "params": params,
+        "params_non_embedding": params,
+        "tokens": tokens,
+        "unique_tokens": tokens,
+        "epochs": np.ones_like(tokens),
+        "flops": FLOPS_PER_PARAMETER_AND_TOKEN * params * tokens,
+    }
 
 
 @dataclass(frozen=True)

@@ -201,6 +201,33 @@ def _finished(rows: Sequence[Mapping[str, Any]], state: str, review: Review) -> 
     return [row for row, keep in zip(rows, done, strict=True) if keep]
 
 
+def without(table: RunsTable, recipes: Sequence[str] = (), highest: int = 0) -> RunsTable:
+    """The table with only some recipes, and without the runs of the highest loss.
+
+    Args:
+        table: The runs.
+        recipes: Those to keep; none for all.
+        highest: How many runs to leave out; runs that diverged pull a fit far off.
+
+    Raises:
+        UserError: A recipe is not in the table, or no run is left.
+    """
+    columns, notes = table.columns, list(table.notes)
+    unknown = sorted(set(recipes) - set(table.recipes()))
+    if unknown:
+        known = ", ".join(filter(None, table.recipes())) or "none, as there is no column recipe"
+        raise store.UserError(f"{table.path}: has no recipe {unknown[0]!r}. There are: {known}.")
+    if recipes:
+        columns = take(columns, np.isin(columns["recipe"], list(recipes)))
+    if not 0 <= highest < len(columns["loss"]):
+        raise store.UserError(f"{table.path}: {highest} of {len(columns['loss'])} runs cannot be left out.")
+    if highest:
+        order = np.argsort(columns["loss"], kind="stable")
+        columns = take(columns, np.sort(order[: len(order) - highest]))
+        notes.append(f"{highest} runs of the highest loss left out")
+    return RunsTable(columns, tuple(notes), table.path)
+
+
 def as_number(cell: Any) -> float:
     """A number as people write it; NaN for an empty cell or one that is no number.
 
