@@ -322,6 +322,7 @@ def card(out: str) -> None:
 
 cli.add_command(scaling.design)
 cli.add_command(scaling.fit)
+cli.add_command(scaling.reconcile)
 
 
 def main() -> None:

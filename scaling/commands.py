@@ -313,3 +313,75 @@ def _write_fit(out: Path, value: dict[str, Any], pictures: list[tuple[list[str],
     for reason in (reason for _, left_out in pictures for reason in left_out):
         click.echo(f"no picture {reason}")
     click.echo(f"wrote {out}: fit.json and {len(value['pictures'])} pictures")
+
+
+def _causes(_: click.Context, parameter: click.Parameter, given: Sequence[str]) -> dict[str, dict[str, str]]:
+    """`CAUSE: NAME=VALUE, NAME=VALUE` options as a mapping."""
+    found: dict[str, dict[str, str]] = {}
+    for text in given:
+        name, changed = text.rpartition(":")[::2]
+        pairs = [pair.partition("=") for pair in changed.split(",")]
+        if not name.strip() or not all(left.strip() and right.strip() for left, _sign, right in pairs):
+            raise click.BadParameter(f"{text!r}: write 'CAUSE: NAME=VALUE, NAME=VALUE'", param=parameter)
+        found[name.strip()] = {left.strip(): right.strip() for left, _sign, right in pairs}
+    return found
+
+
+@click.command()
+@click.argument("runs")
+@click.option(
+    "--from", "start", multiple=True, callback=_names, metavar="NAME=VALUE", help="A choice of the first study."
+)
+@click.option(
+    "--cause",
+    "causes",
+    multiple=True,
+    required=True,
+    callback=_causes,
+    metavar="'CAUSE: NAME=VALUE, …'",
+    help="What the second does otherwise; in order.",
+)
+@click.option("--names", nargs=2, default=("first", "second"), show_default=True, help="Of the two studies.")
+@click.option("--claimed", type=float, help="The exponent that the second published.")
+@click.option(
+    "--column", "columns", multiple=True, callback=_names, metavar="OURS=THEIRS", help="Which column is what."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Write reconcile.json and a waterfall here.")
+def reconcile(  # noqa: PLR0917 one for each option
+    runs: str,
+    start: dict[str, str],
+    causes: dict[str, dict[str, str]],
+    names: tuple[str, str],
+    claimed: float | None,
+    columns: dict[str, str],
+    out: Path | None,
+) -> None:
+    """Say why two studies of the best size disagree, and by how much each cause explains.
+
+    Both are readings of one table of RUNS. A choice is a column's value (recipe=raw), or how runs are read: method
+    (isoflop, parabola, envelope, surface), size and flops (which column counts), law, least_flops, most_flops,
+    most_epochs.
+
+    Example: tokenladder reconcile runs.csv --from size=params_non_embedding --cause 'embeddings counted: size=params'
+    """
+    from ..pipelines import store
+    from .reconcile_report import as_value, changes, make_reading, steps, work_out
+    from .runs import read_runs
+    from .tables import show_reconciliation
+
+    table = read_runs(runs, columns)
+    try:
+        reading = make_reading(start, table.columns)
+        changed = {name: changes(given, table.columns) for name, given in causes.items()}
+        made = work_out(table.columns, reading, changed, names=names, claimed=claimed)
+    except ValueError as error:
+        raise store.UserError(f"{runs}: cannot be reconciled: {error}") from error
+    show_reconciliation(made)
+    if out is not None:
+        from .plots import save
+        from .plots_laws import waterfall
+
+        files = [path.name for path in save(waterfall(steps(made.way), made.way.end), out, "waterfall")]
+        text = json.dumps(as_value(made) | {"pictures": files}, indent=2, ensure_ascii=False, allow_nan=False)
+        store.write_bytes(str((out / "reconcile.json").absolute()), (text + "\n").encode())
+        click.echo(f"wrote {out}: reconcile.json and {len(files)} pictures")

@@ -103,11 +103,14 @@ def _scale(law: Law, name: str, values: Numbers) -> str:
     return "log" if wide else "linear"
 
 
-def waterfall(steps: Sequence[tuple[str, float]], quantity: str = "exponent of the best size over FLOPs") -> Figure:
+def waterfall(
+    steps: Sequence[tuple[str, float]], end: str = "result", quantity: str = "exponent of the best size over FLOPs"
+) -> Figure:
     """The way from one law to another, cause by cause.
 
     Args:
         steps: Names and values: the first is where the way starts, each further one the value after one more cause.
+        end: Name of where it ends.
         quantity: What the values are of.
 
     Raises:
@@ -134,7 +137,7 @@ def waterfall(steps: Sequence[tuple[str, float]], quantity: str = "exponent of t
             axes.annotate(
                 f"{value:.3f}", (place, value), xytext=(0, 4), textcoords="offset points", ha="center", fontsize=9
             )
-        names = [*(name for name, _ in steps), "result"]
+        names = [*(name for name, _ in steps), end]
         axes.set_xticks(range(len(names)), [name.replace(" ", "\n", 1) for name in names], fontsize=8)
         low, high = min(values), max(values)
         room = max(high - low, 1e-6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import exp
 
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.table import Table
 from .design_report import Design, comparison
 from .fit_report import Analysis, Decisions
 from .plots import short
+from .reconcile_report import Reconciliation
 from .step_laws import SCHEDULE, WARM_UP, advise
 
 CELLS = 40
@@ -221,3 +222,37 @@ def show_comparison(analyses: Sequence[Analysis]) -> None:
         ]
         title = "error on the largest runs, fitted to the others" + (f": {recipe}" if recipe else "")
         show(title, ("law", "mean", "at most", "parameters"), rows)
+
+
+def show_reconciliation(made: Reconciliation) -> None:
+    """The way from one exponent to the other, the views, and a break if there is one."""
+    console = Console(highlight=False, soft_wrap=True)
+    rows = [(made.way.start, "", f"{made.way.steps[0].before:.3f}", "")]
+    rows += [
+        (step.cause, f"{step.change:+.3f}", f"{step.after:.3f}", "–" if step.share is None else f"{step.share:+.3f}")
+        for step in made.way.steps
+    ]
+    rows.append((made.way.end, f"{made.way.steps[-1].after - made.way.steps[0].before:+.3f}", rows[-1][2], ""))
+    heads = ("cause", "change", "exponent of N*(C)", "over all orders")
+    show(f"from {made.way.start} to {made.way.end}", heads, rows, console)
+    if made.views:
+        views = [
+            (view.name, view.fit.law.name, str(len(view.rows)), _listed(view.fit.theta)) for view in made.views
+        ]  # fmt: skip
+        show(f"{made.way.end} from four sides", ("view", "law", "runs", "parameters"), views, console)
+    if made.frontier is not None:
+        sizes = made.frontier.sizes
+        console.print(
+            f"best sizes at {made.frontier.flops.size} sums of FLOPs: exponent {sizes.exponent:.3f} ± "
+            f"{sizes.standard_error:.3f} (from their scatter about the line)"
+        )
+    if made.bend is not None:
+        found = made.bend
+        console.print(
+            f"one change of exponent, if any: {found.below:.3f} below {found.at:.2g} FLOPs, {found.above:.3f} above "
+            f"(p = {found.p_value:.2g})"
+        )
+
+
+def _listed(theta: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in theta.items())
