@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from . import lookalikes, words
 from .family import base_identity
+from .gibberish import HEAD, TAIL, odd_tail
 from .kernels import decode, inlined, kernel, text_buffers, text_column
 from .lookalikes import (
     CLASS,
@@ -40,18 +41,13 @@ from .lookalikes import (
     ZERO_WIDTH,
 )
 from .spans import compiled
-from .words import BREAK, SPACE
+from .words import BREAK
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .family import JSON
     from .kernels import Text
-
-HEAD, TAIL = 64, 16
-"""Words at the beginning and at the end of a text that are compared."""
-SHORTEST_WORD = 4
-"""Characters of the shortest word that can be gibberish, and so is looked at."""
 
 _ZERO, _BIDI, _TAGS, _SELECTORS, _MIXED = range(5)
 _COUNTS = 5
@@ -206,7 +202,7 @@ def _scan(  # noqa: PLR0917 (a kernel takes columns)
             if not plain:  # nothing can hide in ASCII
                 _count_hidden(data, start, stop, classes, flags, counts[row])
                 counts[row, _MIXED] = _count_mixed(data, start, stop, classes)
-            tail[row] = _tail(data, start, stop, classes, flags, odd)
+            tail[row] = odd_tail(data, start, stop, classes, flags, odd)
 
 
 @kernel
@@ -291,87 +287,3 @@ def _count_mixed(data: Any, start: int, stop: int, classes: Any) -> int:
 def _is_foreign(latin: int, latin_like: int, other: int, other_like: int) -> bool:
     """Whether a word has letters of another script, and all of the rarer script look like ones of the commoner."""
     return other > 0 and (other_like == other if other <= latin else latin_like == latin)
-
-
-@kernel
-def _tail(  # noqa: PLR0917 (a kernel takes columns)
-    data: Any, start: int, stop: int, classes: Any, flags: Any, odd: Any
-) -> Any:
-    """``odd`` is room for HEAD + TAIL words. Of a long text only the beginning and the end are read."""
-    index, seen = _odd_words(data, start, stop, classes, flags, odd, 0, True)
-    if seen < 2 * TAIL:
-        return 0.0
-    head = min(HEAD, seen - TAIL)
-    heads = odd[:head].sum()
-    size = 1024
-    while index < stop:
-        begin = stop - size
-        while index < begin < stop and data[begin] > 0x20:
-            begin += 1  # to the end of a word
-        if begin <= index:  # all that is left, after the last words of the beginning
-            odd[:TAIL] = odd[HEAD:].copy()
-            _, seen = _odd_words(data, index, stop, classes, flags, odd[:TAIL], TAIL, False)
-            return max(0.0, odd[:TAIL].sum() / TAIL - heads / head)
-        _, count = _odd_words(data, begin, stop, classes, flags, odd[:TAIL], 0, False)
-        if count >= TAIL:
-            return max(0.0, odd[:TAIL].sum() / TAIL - heads / head)
-        size *= 4
-    return max(0.0, odd[seen - TAIL : seen].sum() / TAIL - heads / head)
-
-
-@kernel
-def _odd_words(  # noqa: PLR0917 (a kernel takes columns)
-    data: Any,
-    start: int,
-    stop: int,
-    classes: Any,
-    flags: Any,
-    odd: Any,
-    seen: int,
-    once: bool,  # noqa: FBT001 (a kernel takes plain values)
-) -> tuple[int, int]:
-    """Judge words up to ``stop``, or ``once`` ``odd`` is full; it is written round and round otherwise.
-
-    Returns:
-        Where it ended, and ``seen`` and the words that were judged.
-    """
-    index = start
-    while index < stop and not (once and seen == len(odd)):
-        point, after = decode(data, index, stop)
-        if flags[point] & SPACE:
-            index = after
-            continue
-        characters, consonants, longest, changes, digits, clashes = 0, 0, 0, 0, 0, 0
-        case_before = script_before = 0
-        capital = False  # the character before is a capital that begins a word
-        while index < stop:
-            point, after = decode(data, index, stop)
-            if flags[point] & SPACE:
-                break
-            characters += 1
-            script = classes[point] & CLASS
-            case = 0
-            if 0x61 <= point <= 0x7A:
-                case = 1
-            elif 0x41 <= point <= 0x5A:
-                case = 2
-            elif 0x30 <= point <= 0x39:
-                case = 3
-                digits += 1
-            consonants = consonants + 1 if case == 1 and not _is_vowel(point) else 0
-            longest = max(longest, consonants)
-            changes += case > 0 and case_before > 0 and case != case_before and not (capital and case == 1)
-            capital = case == 2 and case_before == 0
-            scripts = LATIN <= script <= GREEK and LATIN <= script_before <= GREEK
-            clashes += scripts and script != script_before
-            case_before, script_before = case, script
-            index = after
-        if characters >= SHORTEST_WORD:
-            odd[seen % len(odd)] = longest >= 4 or (changes >= 3 and digits > 0) or clashes > 0
-            seen += 1
-    return index, seen
-
-
-@inlined
-def _is_vowel(point: int) -> bool:
-    return point in (0x61, 0x65, 0x69, 0x6F, 0x75, 0x79)

@@ -283,7 +283,9 @@ def locate(text: Text, kinds: Iterable[Kind], names: Sequence[str]) -> Spans:
 
 def _matches(text: Text, kind: Kind, pieces: _Pieces) -> list[tuple[int, int, int]]:
     """Row, first byte and byte behind the last of every match that passes the kind's check."""
-    spans = [match.span(match.re.groups) for match in compiled(kind.pattern).finditer(pieces.data)]
+    pattern = compiled(kind.pattern)
+    group = pattern.groups  # asked once: the wrapper counts groups anew each time, a tenth of all that a score takes
+    spans = [match.span(group) for match in pattern.finditer(pieces.data)]
     begun, ended = np.array(spans, np.int64).reshape(-1, 2).T
     piece = np.searchsorted(pieces.places, begun, side="right") - 1
     starts = begun - pieces.places[piece] + pieces.lefts[piece]
@@ -292,14 +294,15 @@ def _matches(text: Text, kind: Kind, pieces: _Pieces) -> list[tuple[int, int, in
     if kind.lead:
         led = _are_led(text, np.maximum(starts - AROUND, text.offsets[rows]), starts, kind.lead)
         rows, starts, stops = rows[led], starts[led], stops[led]
-    accepted = []
-    for row, start, stop in zip(rows.tolist(), starts.tolist(), stops.tolist(), strict=True):
-        first, last = int(text.offsets[row]), int(text.offsets[row + 1])
-        before = text.data[max(first, start - AROUND) : start].tobytes()
-        after = text.data[stop : min(last, stop + AROUND)].tobytes()
-        if not kind.accepts(text.data[start:stop].tobytes(), before, after):
-            continue
-        more = kind.end(text.data[stop : min(last, stop + kind.reach)].tobytes()) if kind.end is not None else 0
+    accepted, raw = [], text.data.data  # slices of a memoryview cost half of an array's
+    columns = (rows, starts, stops, text.offsets[rows], text.offsets[rows + 1])
+    for row, start, stop, first, last in zip(*(each.tolist() for each in columns), strict=True):
+        if kind.accepts is not anything:
+            before = bytes(raw[max(first, start - AROUND) : start])
+            after = bytes(raw[stop : min(last, stop + AROUND)])
+            if not kind.accepts(bytes(raw[start:stop]), before, after):
+                continue
+        more = kind.end(bytes(raw[stop : min(last, stop + kind.reach)])) if kind.end is not None else 0
         if more >= 0:
             accepted.append((row, start, stop + more))
     return accepted
