@@ -6,7 +6,7 @@ asks a fitted law. All end in a power law, best size = coefficient · FLOPs^expo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -210,7 +210,14 @@ def envelope(runs: Runs, *, size: str = "params", bins: int | None = None) -> Fr
     return Frontier(flops[best], params, flops[best] / (6 * params), losses[best], np.ones(best.size))
 
 
-def best_sizes(law: Law, theta: Mapping[str, float], flops: Numbers, *, unique_tokens: float | None = None) -> Frontier:
+def best_sizes(
+    law: Law,
+    theta: Mapping[str, float],
+    flops: Numbers,
+    *,
+    unique_tokens: float | None = None,
+    count: Callable[[Numbers], Numbers] | None = None,
+) -> Frontier:
     """Approach 3: the size at which a fitted law is lowest, for budgets of 6 · params · tokens FLOPs.
 
     Args:
@@ -218,6 +225,8 @@ def best_sizes(law: Law, theta: Mapping[str, float], flops: Numbers, *, unique_t
         theta: Its parameters.
         flops: float64[budgets].
         unique_tokens: Tokens that exist; beyond them they repeat.
+        count: Parameters as the law counts them, from the size that the budget is reckoned with and that is returned,
+            such as :func:`.reconcile.with_embeddings`; None if both count alike.
 
     Raises:
         ValueError: The law reads other columns.
@@ -239,7 +248,8 @@ def best_sizes(law: Law, theta: Mapping[str, float], flops: Numbers, *, unique_t
         params = np.exp(sides)
         tokens = budgets[:, None] / 6 / params
         have = tokens if unique_tokens is None else np.minimum(tokens, unique_tokens)
-        columns = {"params": params.ravel(), "tokens": tokens.ravel(), "unique_tokens": have.ravel()}
+        counted = params if count is None else count(params)
+        columns = {"params": counted.ravel(), "tokens": tokens.ravel(), "unique_tokens": have.ravel()}
         return law.evaluate(vector, {name: columns[name] for name in law.columns}).reshape(sides.shape)
 
     # Each round looks at 64 places and keeps the two intervals around the lowest: 10 rounds narrow by 32^10.

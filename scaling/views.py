@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from .columns import Numbers, Runs, numbers, take
 from .extrapolate import sizes
 from .fit import Fit, fit
+from .law import Law
 from .laws_surface import CHINCHILLA, POWER_COMPUTE, POWER_PARAMS, POWER_TOKENS
 from .objectives import Objective
 
@@ -66,6 +68,36 @@ def views(runs: Runs, *, objective: Objective | None = None) -> tuple[View, ...]
             raise ValueError(f"The view by {name}: {error}") from error
     everything = np.arange(columns["loss"].size)
     return (*made, View("surface", fit(CHINCHILLA, columns, objective=objective), everything))
+
+
+def by_scale(
+    law: Law, runs: Runs, *, parts: int = 2, by: str | None = None, objective: Objective | None = None
+) -> tuple[Fit, ...]:
+    """Fit a law to each part of the range of sizes: exponents that drift with scale warn of extrapolation.
+
+    Neighbouring parts share their border's runs. To test whether one exponent changes, see
+    :func:`.frontier.find_break`.
+
+    Args:
+        law: The law.
+        runs: The runs table.
+        parts: Ranges with as many distinct sizes each.
+        by: The column that tells size; by default FLOPs.
+        objective: As for :func:`.fit.fit`.
+
+    Raises:
+        ValueError: Fewer than two parts, or a part with fewer runs than the law has parameters.
+    """
+    size = sizes(runs, by)
+    levels = np.unique(size)
+    if not 2 <= parts < levels.size:
+        raise ValueError(
+            f"There must be 2 parts or more, and fewer than the {levels.size} distinct sizes, not {parts}."
+        )
+    edges = levels[np.linspace(0, levels.size - 1, parts + 1).round().astype(np.int64)]
+    return tuple(
+        fit(law, take(runs, (size >= low) & (size <= high)), objective=objective) for low, high in pairwise(edges)
+    )
 
 
 @dataclass(frozen=True)
