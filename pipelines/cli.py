@@ -304,6 +304,71 @@ def train_quality(file: str, out: str) -> None:
     show_training(train(load(file), out), out)
 
 
+@cli.command("train-tokenizer")
+@click.argument("texts", nargs=-1, required=True)
+@click.option("--out", "folder", required=True, help="Folder for the tokenizer and its card.")
+@click.option("--recipe", help="Of a build: whose text. The first by default.")
+@click.option("--type", "kind", type=click.Choice(["huggingface", "sentencepiece"]), default="huggingface")
+@click.option("--vocabulary", type=int, default=32000, show_default=True, help="Ids in all.")
+@click.option("--model", type=click.Choice(["bpe", "unigram"]), default="bpe", help="Of sentencepiece.")
+@click.option("--pattern", type=click.Choice(["cl100k", "gpt2"]), default="cl100k", help="Of huggingface.")
+@click.option("--bytes", "size", default="20MB", show_default=True, help="How much text to train on.")
+@click.option("--compare", multiple=True, help="Another one for the card: a file, a build, bytes or tiktoken:NAME.")
+def train_tokenizer(  # noqa: PLR0917 a parameter for each option
+    texts: tuple[str, ...],
+    folder: str,
+    recipe: str | None,
+    kind: str,
+    vocabulary: int,
+    model: Any,
+    pattern: Any,
+    size: str,
+    compare: tuple[str, ...],
+) -> None:
+    """Train a tokenizer on TEXTS: the folder of a build (a recipe's own text), or files and folders.
+
+    One document in ten is not trained on but measured, by source and language, for the card.
+
+    Example: tokenladder train-tokenizer built --recipe clean --vocabulary 16000 --out tokenizer
+    """
+    from ..data_cards.tokenizer_card import render_tokenizer_card
+    from ..tokenizers.sections import TrainHuggingFace, TrainSentencePiece
+    from .store import UserError
+    from .train_tokenizer import train_tokenizer as run
+
+    try:
+        parameters: TrainHuggingFace | TrainSentencePiece = (
+            TrainHuggingFace(vocabulary, size, pattern)
+            if kind == "huggingface"
+            else TrainSentencePiece(vocabulary, model, size)
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    click.echo(render_tokenizer_card(run(texts, recipe, parameters, compare, folder)))
+
+
+@cli.command("count-tokens")
+@click.argument("out")
+@click.argument("rung")
+@click.argument("tokenizers", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
+def count_tokens(out: str, rung: str, tokenizers: tuple[str, ...], *, as_json: bool) -> None:
+    """Count the documents of RUNG under other TOKENIZERS: the same documents, all counts.
+
+    A tokenizer is a file, the folder of a build, bytes, or tiktoken:NAME.
+
+    Example: tokenladder count-tokens built clean-1M tokenizer/tokenizer.json
+    """
+    from .tables import show_counts
+    from .train_tokenizer import count_tokens as run
+
+    counted = run(out, rung, tokenizers)
+    if as_json:
+        click.echo(json.dumps(counted, indent=2))
+    else:
+        show_counts(counted)
+
+
 @cli.command()
 @click.argument("out")
 def card(out: str) -> None:

@@ -190,3 +190,16 @@ def show_export(said: dict[str, Any], folder: str) -> None:
             f"{whole - counts['as_read']:,} whole documents are not, letter for letter, the text that was read: the "
             "tokenizer does not keep all of it, or repeated lines were cut out"
         )
+
+
+def show_counts(counted: dict[str, Any]) -> None:
+    """The tokens of the same documents under several tokenizers."""
+    console = Console(highlight=False)
+    names = list(counted["tokenizers"])
+    table = _table(f"{counted['rung']}: {counted['documents']:,} documents", "stratum", *map(escape, names))
+    ones = list(counted["tokenizers"].values())
+    for stratum in ones[0]["strata"]:
+        table.add_row(escape(stratum), *(f"{one['strata'].get(stratum, 0):,}" for one in ones))
+    table.add_row("all", *(f"{one['tokens']:,}" for one in ones))
+    table.add_row("bytes a token", *(f"{one['bytes_per_token']:.2f}" for one in ones), style="dim")
+    _show(console, table)
