@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 THRESHOLDS = tuple(n / 10 for n in range(1, 10))
 """Probabilities at which precision and recall are told."""
 
+KEPT = 100_000
+"""Words and n-grams that a compressed model keeps: to quantize 2 million took minutes."""
+
 POINTS = 200
 """Points of the ROC curve that the report holds, at most."""
 
@@ -137,7 +140,7 @@ def _learn(wanted: QualityFile, drawn: Drawn, folder: Path) -> None:
         )
         model.save_model(str(Path(name) / "model.bin"))
         if settings.compress:
-            model.quantize(str(lines), retrain=False, dsub=2, thread=1, verbose=0)
+            model.quantize(str(lines), cutoff=KEPT, retrain=False, dsub=2, thread=1, verbose=0)
             model.save_model(str(Path(name) / "model.ftz"))
         for path in (folder / "model.bin", folder / "model.ftz"):
             path.unlink(missing_ok=True)

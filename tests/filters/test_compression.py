@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import zlib
 
 import numpy as np
@@ -59,10 +60,43 @@ def test_identity_names_the_library_and_the_level_that_is_used():
         "codec": "zlib",
         "level": 6,
         "first_bytes": None,
+        "files": [],
         "library": zlib.ZLIB_RUNTIME_VERSION,
     }
     assert Compression(codec="zstd").identity()["library"] == ".".join(map(str, zstandard.ZSTD_VERSION))
     assert Compression(level=6).identity() == Compression().identity()
+
+
+def words(name, count):
+    """Texts of a made language of its own."""
+    vocabulary = [f"{name}{naive.xxh64(b'%d' % n) % 10**6:x}" for n in range(60)]
+    rows = ([vocabulary[naive.xxh64(b"%d/%d" % (row, n)) % 60] for n in range(40)] for row in range(count))
+    return [" ".join(row) for row in rows]
+
+
+def test_a_dictionary_of_the_domain_makes_its_documents_smaller(tmp_path):
+    path = tmp_path / "domain.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in words("ab", 400)))
+    family = Compression(codec="zstd", files=(str(path),))
+    scored = family.score(batch([words("ab", 401)[400], words("zy", 1)[0], "", None])).to_pydict()
+    assert (
+        scored["ratio"]
+        == Compression(codec="zstd")
+        .score(batch([words("ab", 401)[400], words("zy", 1)[0], "", None]))["ratio"]
+        .to_pylist()
+    )
+    assert scored["gain"][0] > 0.4
+    assert abs(scored["gain"][1]) < 0.15
+    assert scored["gain"][2:] == [0, None]
+    assert family.identity()["files"] != Compression(codec="zstd").identity()["files"]
+    assert str(tmp_path) not in str(family.identity())
+
+
+def test_too_little_text_makes_no_dictionary(tmp_path):
+    path = tmp_path / "domain.txt"
+    path.write_text("one\n\ntwo\n")
+    with pytest.raises(ValueError, match=r"compression: 2 texts of 6 bytes in .*domain\.txt make no dictionary"):
+        Compression(codec="zstd", files=(str(path),)).score(batch(["x"]))
 
 
 @pytest.mark.parametrize(
@@ -71,6 +105,7 @@ def test_identity_names_the_library_and_the_level_that_is_used():
         ({"codec": "gzip"}, "compression: codec must be zlib or zstd; it is 'gzip'"),
         ({"level": 10}, "compression: level of zlib must be from 0 to 9; it is 10"),
         ({"codec": "zstd", "level": 0}, "compression: level of zstd must be from 1 to 19; it is 0"),
+        ({"files": ("x",)}, "compression: files need codec = \"zstd\"; it is 'zlib'"),
         ({"first_bytes": 0}, "compression: first_bytes must be at least 1; it is 0"),
     ],
 )
