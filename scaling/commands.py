@@ -240,6 +240,7 @@ OBJECTIVES = ("huber", "absolute", "squares")
 @click.option("--delta", default=1e-3, show_default=True, help="Where Huber's squares end, in log loss.")
 @click.option("--fix", multiple=True, callback=_names, metavar="NAME=VALUE", help="Hold a parameter.")
 @click.option("--bootstraps", default=1000, show_default=True, help="Resampled fits for the intervals; 0 for none.")
+@click.option("--profiles", is_flag=True, help="Intervals by profile likelihood, too.")
 @click.option("--group", help="Draw runs that share this column together: seed, params …")
 @click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
 def fit(  # noqa: PLR0917 one for each option
@@ -255,6 +256,7 @@ def fit(  # noqa: PLR0917 one for each option
     delta: float,
     fix: dict[str, str],
     bootstraps: int,
+    profiles: bool,  # noqa: FBT001 the same
     group: str | None,
     seed: int,
 ) -> None:
@@ -279,7 +281,15 @@ def fit(  # noqa: PLR0917 one for each option
         fixed = {name: as_number(value) for name, value in fix.items()}
         found = [
             analyse(
-                table, law, objective=made, fixed=fixed, samples=bootstraps, groups=group, seed=seed, pooled=pooled
+                table,
+                law,
+                objective=made,
+                fixed=fixed,
+                samples=bootstraps,
+                groups=group,
+                seed=seed,
+                pooled=pooled,
+                profiled=profiles,
             )
             for law in dict.fromkeys(laws)
         ]  # fmt: skip

@@ -11,8 +11,9 @@ import numpy as np
 from .designs import RATIO, SHAPES, Grid, Wish, assess, make_grid
 from .fisher import Noise, Precision
 from .law import Law
-from .power import least_difference, power, seeds_needed
+from .power import least_difference, least_parameter_difference, power, seeds_needed
 from .run_checks import FLOPS_PER_PARAMETER_AND_TOKEN
+from .runs import finite
 from .step_laws import SCHEDULE, WARM_UP, advise
 from .supply import Need, Stratum, needs
 
@@ -140,6 +141,12 @@ def comparison(design: Design, difference: float) -> dict[str, Any]:
     if cells > 1:
         told["power_over_all_cells"] = power(difference, noise, cells=cells, seeds=design.wish.seeds)
         told["least_difference_over_all_cells"] = least_difference(noise, cells=cells, seeds=design.wish.seeds)
+    known = design.options[design.chosen].precision
+    told["least_difference_of_exponents"] = {
+        name: finite(least_parameter_difference(known.errors[name], known.errors[name]))
+        for name in ("alpha", "beta")
+        if known is not None and name in known.errors
+    }
     return told
 
 
@@ -174,7 +181,7 @@ def as_value(design: Design, law: Law, difference: float | None) -> dict[str, An
         "schedule": {"warm_up": WARM_UP, "decay": SCHEDULE},
         "comparison": comparison(design, difference) if difference is not None else None,
         "needs": [
-            {name: _finite(value) for name, value in vars(need).items()} for need in design.needs
+            {name: finite(value) for name, value in vars(need).items()} for need in design.needs
         ],
         "infeasible": design.infeasible,
     }  # fmt: skip
@@ -188,13 +195,8 @@ def _option(option: Option) -> dict[str, Any]:
         "flops": option.grid.flops,
         "sizes": sorted({int(size) for size in option.grid.params}),
         "budgets": option.grid.budgets,
-        "standard_errors": {name: _finite(error) for name, error in option.precision.errors.items()},
-        "frontier_exponent": _finite(option.precision.exponent),
-        "log_loss_at_target": _finite(option.precision.target),
-        "condition": _finite(option.precision.condition),
+        "standard_errors": {name: finite(error) for name, error in option.precision.errors.items()},
+        "frontier_exponent": finite(option.precision.exponent),
+        "log_loss_at_target": finite(option.precision.target),
+        "condition": finite(option.precision.condition),
     }
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinity."""
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,11 @@ from .columns import Runs
 from .decisions import Accuracy, Crossing, Place, crossings, decision_accuracy, rank
 from .extrapolate import Score, leave_largest_out
 from .fit import Fit, fit
-from .intervals import Bootstrap, Interval, bootstrap
+from .intervals import Bootstrap, Interval, Profile, bootstrap, profiles
 from .law import Law
 from .objectives import Objective
 from .registry import LAWS, MIXTURES
-from .runs import RunsTable
+from .runs import RunsTable, finite
 from .seed_noise import Cell, Difference, SeedNoise, difference, log_losses, seed_noise
 
 MOST_PAIRS = 45
@@ -37,6 +36,7 @@ class Analysis:
         fit: The fit.
         samples: Its bootstrap, unless none was asked for or there are too few runs.
         held_out: Its error on the largest runs after a fit to the others; None where that leaves too few.
+        profiles: Its profile likelihoods by parameter, empty unless they were asked for.
     """
 
     recipe: str
@@ -44,6 +44,7 @@ class Analysis:
     fit: Fit
     samples: Bootstrap | None
     held_out: Score | None
+    profiles: Mapping[str, Profile]
 
     @property
     def exponent(self) -> tuple[float, Interval | None] | None:
@@ -104,6 +105,7 @@ def analyse(
     groups: str | None = None,
     seed: int = 0,
     pooled: bool = False,
+    profiled: bool = False,
 ) -> list[Analysis]:
     """Fit a law to each recipe's runs.
 
@@ -116,6 +118,7 @@ def analyse(
         groups: Column whose equal rows are drawn together, such as `params` or `seed`.
         seed: Of the bootstrap.
         pooled: Fit all recipes together.
+        profiled: Work out profile likelihoods too.
 
     Raises:
         ValueError: The law, a column or the runs do not allow it; the message names the recipe.
@@ -128,9 +131,10 @@ def analyse(
             made = fit(law, runs, objective=objective)
             labels = _labels(runs, groups)
             drawn = bootstrap(made, samples=samples, groups=labels, seed=seed) if samples else None
+            seen = profiles(made) if profiled else {}
         except ValueError as error:
             raise ValueError(f"{recipe}: {error}" if recipe else str(error)) from error
-        found.append(Analysis(recipe, runs, made, drawn, _held_out(law, runs, objective)))
+        found.append(Analysis(recipe, runs, made, drawn, _held_out(law, runs, objective), seen))
     return found
 
 
@@ -276,6 +280,11 @@ def _analysis(one: Analysis) -> dict[str, Any]:
         "standard_errors": dict(drawn.standard_errors) if drawn else None,
         "intervals": {name: _ends(interval) for name, interval in drawn.intervals.items()} if drawn else None,
         "bootstraps": len(drawn.thetas) if drawn else 0,
+        "profiles": {
+            name: {"interval": _ends(seen.interval), "open": [seen.interval.open_low, seen.interval.open_high],
+                   "values": seen.values.tolist(), "objectives": [finite(value) for value in seen.objectives.tolist()]}
+            for name, seen in one.profiles.items()
+        },
         "frontier_exponent": None if exponent is None else {"value": exponent[0], "interval": _ends(exponent[1])},
         "optima": [{"theta": dict(o.theta), "value": o.value, "starts": o.starts} for o in made.optima],
         "flags": [{"name": flag.name, "message": flag.message} for flag in made.flags],
@@ -289,15 +298,6 @@ def _analysis(one: Analysis) -> dict[str, Any]:
 
 def _ends(interval: Interval | None) -> list[float | None] | None:
     return None if interval is None else [finite(interval.low), finite(interval.high)]
-
-
-def finite(value: float) -> float | None:
-    """JSON has no infinity.
-
-    >>> finite(1.5), finite(math.inf)
-    (1.5, None)
-    """
-    return value if math.isfinite(value) else None
 
 
 def _decisions(made: Decisions) -> dict[str, Any]:

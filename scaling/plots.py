@@ -115,6 +115,16 @@ def short(value: float, figures: int = 3) -> str:
     return f"{float(f'{value:.{figures}g}'):g}"
 
 
+def words(name: str) -> str:
+    """A name from the user's data for a picture: no formula in it is set, none is hidden for its first sign.
+
+    >>> words("_cheap"), words("clean"), len(words("$"))
+    (' _cheap', 'clean', 2)
+    """
+    shown = "".join(sign if sign.isprintable() else "?" for sign in name).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
+
+
 def label_counts(axis: Any) -> None:
     """Ticks of a log axis as 10M, 1B, 3B."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter

@@ -14,7 +14,7 @@ from .frontier import best_sizes
 from .intervals import Bootstrap
 from .isoflop import find_valleys
 from .law import Law
-from .plots import COLOURS, label_counts, panels, style
+from .plots import COLOURS, label_counts, panels, style, words
 from .run_checks import FLOPS_PER_PARAMETER_AND_TOKEN
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def waterfall(
                 f"{value:.3f}", (place, value), xytext=(0, 4), textcoords="offset points", ha="center", fontsize=9
             )
         names = [*(name for name, _ in steps), end]
-        axes.set_xticks(range(len(names)), [name.replace(" ", "\n", 1) for name in names], fontsize=8)
+        axes.set_xticks(range(len(names)), [words(name).strip().replace(" ", "\n", 1) for name in names], fontsize=8)
         low, high = min(values), max(values)
         room = max(high - low, 1e-6)
         axes.set_ylim(0 if 0 < low < 3 * room else low - room, high + 0.25 * room)

@@ -12,7 +12,7 @@ from .designs import fresh
 from .fit import Fit
 from .intervals import Bootstrap
 from .isoflop import find_valleys
-from .plots import COLOURS, LINES, MARKERS, label_counts, ordered_colours, panels, short, style
+from .plots import COLOURS, LINES, MARKERS, label_counts, ordered_colours, panels, short, style, words
 from .run_checks import FLOPS_PER_PARAMETER_AND_TOKEN
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def loss_over_tokens(
                 label_counts(bar.ax.yaxis)
             else:
                 colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
-                axes.scatter(columns["tokens"], columns["loss"], c=colour, marker=marker, s=18, label=recipe)
+                axes.scatter(columns["tokens"], columns["loss"], c=colour, marker=marker, s=18, label=words(recipe))
             if recipe not in fits:
                 continue
             for turn, size in enumerate(sizes[::-1]):
@@ -135,7 +135,7 @@ def residuals(fit: Fit, runs: Runs) -> Figure:
             if place == 0:
                 axis.set_ylabel(f"measured over predicted {fit.law.target}, %")
         axes[0].set_title(
-            f"{fit.law.name}; the band is twice the robust scatter of {middle:.2g} %", fontsize=10, loc="left"
+            f"{words(fit.law.name)}; the band is twice the robust scatter of {middle:.2g} %", fontsize=10, loc="left"
         )
         return figure
 

@@ -112,3 +112,18 @@ def parameter_power(difference: float, error: float, other_error: float, level: 
     shift = abs(difference) / math.hypot(error, other_error)
     edge = float(ndtri(1 - level / 2))
     return float(ndtr(shift - edge) + ndtr(-shift - edge))
+
+
+def least_parameter_difference(error: float, other_error: float, wanted: float = 0.8, level: float = 0.05) -> float:
+    """The smallest difference of exponents that two fits tell apart with the wanted power.
+
+    Args:
+        error: Standard error of the one.
+        other_error: Of the other.
+        wanted: Power.
+        level: Chance of finding a difference where there is none.
+
+    >>> round(least_parameter_difference(0.012, 0.012), 4)
+    0.0475
+    """
+    return float(ndtri(1 - level / 2) + ndtri(wanted)) * math.hypot(error, other_error)

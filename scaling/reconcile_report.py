@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from .columns import Runs, take
-from .fit_report import finite
 from .frontier import Break, Frontier, envelope, find_break, valleys
 from .reconcile import Reading, Waterfall, reconcile
 from .registry import LAWS
-from .runs import as_number
+from .runs import as_number, finite
 from .views import View, views
 
 METHODS = ("isoflop", "parabola", "envelope", "surface")

@@ -250,3 +250,12 @@ def rows_of(runs: Runs) -> list[dict[str, Any]]:
     """A table's runs as plain rows, for JSON and CSV."""
     columns = {name: np.asarray(values).tolist() for name, values in runs.items()}
     return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+
+
+def finite(value: Any) -> Any:
+    """A value for JSON, which has no infinity: null for a number that is not finite, all else as it is.
+
+    >>> finite(1.5), finite(math.inf), finite("clean")
+    (1.5, None, 'clean')
+    """
+    return None if isinstance(value, float) and not math.isfinite(value) else value

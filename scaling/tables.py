@@ -104,8 +104,13 @@ def _show_power(console: Console, design: Design, difference: float) -> None:
         console.print(
             f"  over all {design.grid.params.size} cells, {design.wish.seeds} each: power "
             f"{told['power_over_all_cells']:.0%}; for 80 %: a difference of "
-            f"{told['least_difference_over_all_cells']:.2g}\n"
+            f"{told['least_difference_over_all_cells']:.2g}"
         )
+    exponents = told["least_difference_of_exponents"]
+    if exponents:
+        listed = ", ".join(f"{number(value, 2)} of {name}" for name, value in exponents.items())
+        console.print(f"  by a fit of each, 80 % power: a difference of {listed}")
+    console.print()
 
 
 def _show_needs(console: Console, design: Design) -> None:
@@ -133,18 +138,24 @@ def show_analysis(one: Analysis) -> None:
     console = Console(highlight=False, soft_wrap=True)
     made, drawn = one.fit, one.samples
     rows = []
+    by = (*(("bootstrap",) if drawn else ()), *(("profile",) if one.profiles else ()))
     for parameter in made.law.parameters:
         name = parameter.name
         error = f"{drawn.standard_errors[name]:.3g}" if drawn else "–"
-        interval = str(drawn.intervals[name]) if drawn else "–"
-        rows.append((name, f"{made.theta[name]:.6g}", error, interval, parameter.unit))
+        intervals = [drawn.intervals[name]] if drawn else []
+        intervals += [one.profiles[name].interval] if name in one.profiles else []
+        rows.append((name, f"{made.theta[name]:.6g}", error, *map(str, intervals)))
     if one.exponent is not None:
         value, interval_of = one.exponent
-        rows.append(("N* exponent", f"{value:.4f}", "", str(interval_of) if interval_of else "–", "of FLOPs"))
+        ends = ["" if by_one == "profile" else str(interval_of) for by_one in by]
+        rows.append(("N* exponent", f"{value:.4f}", "", *ends))
     title = f"{made.law.name}: {made.law.formula_text}" if made.law.formula_text else made.law.name
     if one.recipe:
         title = f"{one.recipe}: {title}"
-    show(title, ("parameter", "value", "± (bootstrap)", "95 % interval", "unit"), rows, console)
+    heads = ("parameter", "value", "±", *(f"95 % by {name}" for name in by))
+    show(title, heads, rows, console)
+    units = "; ".join(f"{parameter.name} {parameter.unit}" for parameter in made.law.parameters if parameter.unit)
+    console.print(f"units: {units}", markup=False)
     console.print(f"{made.objective}: {made.value:.7g} over {made.residuals.size} runs")
     for other in made.optima[1:]:
         listed = ", ".join(f"{name} {value:.5g}" for name, value in other.theta.items())

@@ -63,6 +63,10 @@ def test_design_shows_shapes_and_writes_what_jobs_need(tmp_path):
     assert f'"{rows[0]["rung"]}"' in study.read_text()
     assert value["shapes"]["constant-ratio"]["standard_errors"]["alpha"] is None  # three runs, five parameters
     assert value["comparison"]["power_in_one_cell"] == pytest.approx(0.59, abs=0.01)
+    alpha = value["shapes"]["rectangle"]["standard_errors"]["alpha"]
+    assert value["comparison"]["least_difference_of_exponents"]["alpha"] == pytest.approx(
+        2.8016 * 2**0.5 * alpha, rel=1e-3
+    )
 
 
 def test_design_reads_what_text_there_is(tmp_path):
@@ -100,9 +104,10 @@ def test_fit_reproduces_chinchillas_replication_and_is_a_prior(tmp_path):
     out = tmp_path / "laws"
     said = run(
         "fit", published.DATA / "chinchilla.csv", "--drop-highest", 5, "--law", "chinchilla", "--law", "gadre",
-        "--bootstraps", 0,
+        "--bootstraps", 0, "--profiles",
     )  # fmt: skip
     assert "0.34731" in said
+    assert "95 % by profile" in said
     assert "Huber (δ = 0.001) of log loss: 0.001018274 over 240 runs" in said
     assert "error on the largest runs" in said
     assert said.index("note: tokens: flops / (6 × params)") < said.index("chinchilla")

@@ -155,3 +155,14 @@ def test_colours_are_seen_on_white_and_each_has_its_marker():
 
     assert len(set(plots.COLOURS)) == len(plots.COLOURS) == len(set(plots.MARKERS))
     assert all(lightness(colour) < 80 for colour in plots.COLOURS)
+
+
+def test_names_from_data_are_no_formulas(tmp_path):
+    runs = published.chinchilla()
+    figure = plots_loss.loss_over_tokens({"_raw$x^$": runs, "a\x1b[31m\n$": runs}, {})
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels == [r" _raw\$x^\$", r"a?[31m?\$"]
+    plots.save(figure, tmp_path, "names")
+    steps = plots_laws.waterfall([("$a^", 0.5), ("_b$", 0.4)], "$")
+    steps.draw_without_rendering()
+    assert [label.get_text() for label in steps.axes[0].get_xticklabels()] == [r"\$a^", r"_b\$", r"\$"]

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenladder.scaling.fisher import Noise
-from tokenladder.scaling.power import difference_error, least_difference, parameter_power, power, seeds_needed
+from tokenladder.scaling.power import (
+    difference_error,
+    least_difference,
+    least_parameter_difference,
+    parameter_power,
+    power,
+    seeds_needed,
+)
 
 
 @pytest.mark.parametrize(("cells", "seeds"), [(1, 2), (1, 5), (3, 2), (8, 1)])
@@ -74,3 +81,4 @@ def test_parameters_of_two_recipes():
     rng = np.random.default_rng(4)
     share = np.mean(np.abs(rng.normal(0.05, np.hypot(0.01, 0.02), 100_000)) > 1.959964 * np.hypot(0.01, 0.02))
     assert parameter_power(0.05, 0.01, 0.02) == pytest.approx(share, abs=0.005)
+    assert parameter_power(least_parameter_difference(0.01, 0.02), 0.01, 0.02) == pytest.approx(0.8, abs=1e-4)
