@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..scaling import commands as scaling
+from ..training.reference.commands import train_reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -388,6 +389,7 @@ def card(out: str) -> None:
 cli.add_command(scaling.design)
 cli.add_command(scaling.fit)
 cli.add_command(scaling.reconcile)
+cli.add_command(train_reference)
 
 
 def main() -> None:

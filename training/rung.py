@@ -36,7 +36,12 @@ def _entries(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return out | ({HELD_OUT: manifest["held_out"]} if manifest["held_out"] else {})
 
 
-def _manifest(out: str) -> dict[str, Any]:
+def read_manifest(out: str) -> dict[str, Any]:
+    """The manifest of a build.
+
+    Raises:
+        UserError: The folder holds no build.
+    """
     path = store.join(store.absolute(out), "manifest.json")
     try:
         value = store.read_json(path)
@@ -54,7 +59,7 @@ def list_rungs(out: str | os.PathLike[str]) -> list[str]:
     Raises:
         UserError: The folder holds no build.
     """
-    return list(_entries(_manifest(os.fspath(out))))
+    return list(_entries(read_manifest(os.fspath(out))))
 
 
 def open_rung(out: str | os.PathLike[str], name: str, *, cache: Cache | None = None, read_ahead: int = 4) -> Rung:
@@ -69,7 +74,7 @@ def open_rung(out: str | os.PathLike[str], name: str, *, cache: Cache | None = N
     Raises:
         UserError: The folder holds no build, or the build no such rung.
     """
-    manifest = _manifest(os.fspath(out))
+    manifest = read_manifest(os.fspath(out))
     entries = _entries(manifest)
     if name not in entries:
         known = ", ".join(entries)
@@ -94,6 +99,7 @@ class Rung:
         seed: The study's.
         digest: SHA-256 over the shards' hashes: what the rung holds.
         manifest: The whole manifest.
+        entry: What it says of this rung.
     """
 
     def __init__(  # noqa: PLR0917 made by `open_rung` alone
@@ -104,6 +110,7 @@ class Rung:
         self._root = store.absolute(out)
         self.name = name
         self.manifest = manifest
+        self.entry = entry
         self.length: int = manifest["sequence_length"]
         self.vocabulary_size: int = tokenizer["vocabulary_size"]
         self.end_of_document: int = tokenizer["end_of_document"]

@@ -1,0 +1,168 @@
+"""Whole grids of runs: which there are, in which order, on how many processes, and their table `runs.csv`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import filelock
+
+from ...pipelines import store
+from ..rung import read_manifest
+from .settings import COLUMNS, Run
+from .shape import nearest_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from .train import Machine
+
+
+def rungs_of(out: str, wanted: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """(recipe, rung) of the names that a person gives: `RECIPE-RUNG`, or a recipe for all of its rungs.
+
+    Args:
+        out: Folder of the build.
+        wanted: Names; all rungs of all recipes where there are none.
+
+    Raises:
+        UserError: A name is of nothing in the build.
+    """
+    recipes = {
+        name: [(name, rung["name"]) for rung in recipe["rungs"]]
+        for name, recipe in read_manifest(out)["recipes"].items()
+    }
+    pairs = {f"{recipe}-{rung}": [(recipe, rung)] for every in recipes.values() for recipe, rung in every}
+    known = pairs | recipes
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise store.UserError(f"{out}: has no rung or recipe {unknown[0]!r}. It has: {', '.join(known)}.")
+    return list(dict.fromkeys(pair for name in wanted or recipes for pair in known[name]))
+
+
+def cross(rungs: Iterable[tuple[str, str]], sizes: Sequence[str], seeds: Iterable[int], like: Run) -> list[Run]:
+    """Every rung at every size with every seed, the cheap ones first."""
+    return [
+        replace(like, recipe=recipe, rung=rung, size=size, seed=seed)
+        for size in sizes
+        for recipe, rung in rungs
+        for seed in seeds
+    ]
+
+
+def from_design(path: str, out: str, recipes: Sequence[str], like: Run) -> list[Run]:
+    """The runs of a design: a CSV with `params` and `tokens`, and if it likes `seed` or `seeds` and `recipe`.
+
+    The model is the one whose parameters come nearest; the rung the smallest that holds the tokens, or else the
+    largest, in further epochs.
+
+    Args:
+        path: The design.
+        out: Folder of the build.
+        recipes: Recipes to train each row on where it names none; all by default.
+        like: What the runs have in common.
+
+    Raises:
+        UserError: The file is no design, or names what the build does not have.
+    """
+    manifest = read_manifest(out)
+    try:
+        rows = list(csv.DictReader(io.StringIO(Path(path).read_text(encoding="utf-8")), strict=True))
+        cells = [
+            (float(row["params"]), int(float(row["tokens"])), row.get("recipe") or None, _seeds(row)) for row in rows
+        ]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise store.UserError(f"{path}: is no design, a CSV with params and tokens: {error!r}.") from error
+    runs = []
+    for params, tokens, named, seeds in cells:
+        for recipe in [named] if named else recipes or list(manifest["recipes"]):
+            if recipe not in manifest["recipes"]:
+                raise store.UserError(f"{out}: has no recipe {recipe!r}. It has: {', '.join(manifest['recipes'])}.")
+            rungs = manifest["recipes"][recipe]["rungs"]
+            rung = next((one for one in rungs if one["tokens"] >= tokens), rungs[-1])
+            shape = nearest_shape(params, manifest["tokenizer"]["vocabulary_size"], tied=like.tied)
+            exact = None if rung["tokens"] == tokens else tokens
+            runs += [
+                replace(like, recipe=recipe, rung=rung["name"], size=shape.name, tokens=exact, seed=seed)
+                for seed in seeds
+            ]
+    return runs
+
+
+def _seeds(row: dict[str, str]) -> list[int]:
+    if row.get("seed"):
+        return [int(float(row["seed"]))]
+    return list(range(int(float(row.get("seeds") or 1))))
+
+
+def run_grid(  # noqa: PLR0917 all by name
+    out: str,
+    runs: Sequence[Run],
+    folder: str,
+    machine: Machine,
+    processes: int,
+    say: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    """Train all runs, each in a process of its own where there are several, and write `runs.csv`.
+
+    Args:
+        out: Folder of the build.
+        runs: What to train. Finished ones are not trained again.
+        folder: Of the runs; the table stands in it.
+        machine: How each is computed.
+        processes: How many at a time.
+        say: Is told each finished run.
+
+    Returns:
+        The rows of these runs, in their order.
+    """
+    from .train import finished, train_run
+
+    todo = [run for run in runs if finished(out, run, run_folder(folder, run)) is None]
+    say(f"{len(runs) - len(todo)} of {len(runs)} runs are done, {len(todo)} to train")
+    if processes == 1 or len(todo) == 1:
+        for run in todo:
+            train_run(out, run, run_folder(folder, run), machine, say)
+            write_table(folder)
+    elif todo:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, context) as pool:
+            waiting = {pool.submit(train_run, out, run, run_folder(folder, run), machine): run for run in todo}
+            try:
+                for n, future in enumerate(as_completed(waiting), 1):
+                    say(f"{n} of {len(todo)}: {waiting[future].name}: {future.result()['loss']:.4f} nats per token")
+                    write_table(folder)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    write_table(folder)
+    return [json.loads((Path(run_folder(folder, run)) / "result.json").read_text())["row"] for run in runs]
+
+
+def run_folder(folder: str, run: Run) -> str:
+    """Where a run's files stand."""
+    return str(Path(folder) / "runs" / run.name)
+
+
+def write_table(folder: str) -> str:
+    """`runs.csv` from the results of all finished runs of a folder, in the order of their names.
+
+    Returns:
+        Its path.
+    """
+    target = Path(folder) / "runs.csv"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(str(Path(folder) / ".runs.lock")):  # a grid may be trained by several commands
+        results = sorted((Path(folder) / "runs").glob("*/result.json"))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(json.loads(path.read_text())["row"] for path in results)
+        store.write_bytes(str(target), text.getvalue().encode())
+    return str(target)
