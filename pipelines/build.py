@@ -159,7 +159,10 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
     }
     ledgers = _account(plan, pool, choices, planned, held)
     described = diversity.describe(plan, pool, choices, ledgers)
-    made = {name: manifest.Made(planned[name], packed[n], ledgers[name]) for n, name in enumerate(recipes)}
+    made = {
+        name: manifest.Made(planned[name], packed[n], ledgers[name], shards.checkpoints(planned[name], sequences))
+        for n, name in enumerate(recipes)
+    }
     repeating = [planned[name] for name, recipe in recipes.items() if recipe.dedup is False and plan.signature]
     in_rungs = mixture.count_in_rungs(pool, clusters, repeating, settings.sequence_length)
     if plan.signature:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from . import store
-from .ladder import BUCKETS, groups, groups_json
+from .ladder import BUCKETS, ORDERED, groups, groups_json
 from .parts import read_all
 from .plan import FORMAT, whole
 from .pool import PIPELINES, numbered
@@ -375,9 +375,10 @@ def _shortage(draft: _Draft) -> list[str]:
 
 def _place(pool: Pool, drafts: Sequence[_Draft], length: int) -> None:
     """Order the documents of all drafts in one exchange, and write each ladder's plan."""
-    tasks, total = [], 0
+    tasks, total, volume = [], 0, 0
     for number, draft in enumerate(drafts):
         ladder = draft.ladder
+        volume += ORDERED.itemsize * sum(int(draft.documents[s].sum()) for s in ladder.strata)
         listed = groups(
             np.stack([draft.documents[s] for s in ladder.strata]),
             np.stack([draft.tokens[s] for s in ladder.strata]),
@@ -401,7 +402,7 @@ def _place(pool: Pool, drafts: Sequence[_Draft], length: int) -> None:
     reduces = [(f"{module}:order_group", folders), (f"{module}:write_places", folders)]
     done = lambda: sum(len(store.names(store.join(draft.ladder.folder, "order"))) for draft in drafts)  # noqa: E731
     with pool.report.stage("place", total, done):
-        pool.engine.exchange("place", f"{module}:emit_order", reduces, tasks)
+        pool.engine.exchange("place", f"{module}:emit_order", reduces, tasks, volume)
     for draft in drafts:
         known = ("available", "weights", "counts", "rescaled")
         done_with = {key: getattr(draft.ladder, key) for key in known}

@@ -32,12 +32,14 @@ class Made:
     Attributes:
         ladder: Its ladder.
         shards: Each one's keys `SHARD`.
+        checkpoints: States of the schedule, as `shards.checkpoints` gives them.
         ledgers: Each one's `path`, `sha256`, `source`, `rows`, `counts`, `masks`, `first_rungs`.
     """
 
     ladder: Ladder
     shards: list[dict[str, Any]]
     ledgers: list[dict[str, Any]]
+    checkpoints: list[list[int]]
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,7 @@ def _recipe(made: Made, length: int, duplicates: list[int] | None) -> dict[str, 
     return {
         "strata": {s: {"weight": w, "of": 1 << 32} for s, w in zip(ladder.strata, ladder.weights, strict=True)},
         "rescaled": ladder.rescaled,
+        "checkpoints": made.checkpoints,
         "rungs": rungs,
         "counts": _outcomes(made.ledgers),
         "ledger": [{key: ledger[key] for key in ("path", "sha256", "rows", "source")} for ledger in made.ledgers],

@@ -57,6 +57,7 @@ class Stream:
         self.last: list[tuple[bytes, int, int] | None] = [None] * len(self.numbers)  # id, next offset, last token
         self.sequences = 0
         self.borders = {0}  # sequences at which a shard ends
+        self.border_counts: dict[int, list[int]] = {}
         self.rung_counts: dict[int, list[int]] = {}
         self.kept: NDArray[Any] | None = None
         self.damaged = False
@@ -75,6 +76,7 @@ class Stream:
             if self.damaged:
                 break  # what follows has no place to stand
             self.borders.add(self.sequences)
+            self.border_counts[self.sequences] = list(self.counts)
         if self.damaged:
             for label in self.labels:
                 self.faults[label] = self.faults[label] or ["not counted to the end: a shard is damaged"]
@@ -271,6 +273,11 @@ class Stream:
             exact.append(f"the shards hold {self.sequences:,} sequences, not {self.recipe.rungs[-1].sequences:,}")
         if not self.damaged:
             self._check_strata()
+            self.faults["Mixed"] += [
+                f"the checkpoint of {sum(given):,} sequences gives the strata {given}, the shards {counted}"
+                for given in self.recipe.checkpoints
+                if (counted := self.border_counts.get(sum(given))) != given
+            ]
 
     def _check_strata(self) -> None:
         """Sequences, unique and repeated tokens of each stratum in each rung."""

@@ -129,6 +129,7 @@ class Recipe:
     rungs: Annotated[list[Rung], Field(min_length=1)]
     counts: dict[str, Any]
     ledger: list[LedgerFile]
+    checkpoints: list[list[_Natural]] = field(default_factory=list)
 
 
 @checked(frozen=True, config=_FORM)

@@ -7,6 +7,7 @@ it runs in integers alone, weights being whole numbers over 2**32, so that every
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,17 @@ class State:
         """The state before the first sequence."""
         return cls(weights, np.zeros_like(weights), np.zeros_like(weights))
 
+    @classmethod
+    def after(cls, weights: NDArray[np.int64], given: Sequence[int]) -> State:
+        """The state in which each stratum has given so many sequences: all that a checkpoint must keep.
+
+        >>> State.after(integer_weights([0.5, 0.25, 0.25]), [1, 1, 0]).advance(2)[0]
+        array([2, 0], dtype=uint16)
+        """
+        counts = np.array(given, np.int64)
+        # beyond 2**31 sequences both products pass 64 bits; their difference is below 2**33 and right all the same
+        return cls(weights, weights * counts.sum() - (counts << np.int64(32)), counts)
+
     def advance(self, count: int) -> tuple[NDArray[np.uint16], State]:
         """The strata of the next `count` sequences (uint16), and the state after them.
 
@@ -77,6 +89,33 @@ class State:
         owed, given = self.owed.copy(), self.given.copy()
         _advance(self.weights, owed, given, picks)
         return picks, State(self.weights, owed, given)
+
+
+def state_at(weights: NDArray[np.int64], position: int, checkpoints: Sequence[Sequence[int]] = ()) -> State:
+    """The state after some sequences, from the last checkpoint before them.
+
+    Args:
+        weights: int64 of shape (k,), summing to 2**32.
+        position: Sequences.
+        checkpoints: Sequences of each stratum at some places of the stream, ascending, as the manifest has them.
+
+    Raises:
+        ValueError: The position is negative.
+
+    >>> weights = integer_weights([0.5, 0.25, 0.25])
+    >>> state_at(weights, 7, [[2, 1, 1]]).given
+    array([4, 2, 1])
+    """
+    if position < 0:
+        raise ValueError(f"A place in the stream is 0 or more sequences; {position} was given.")
+    known = bisect.bisect_right([sum(one) for one in checkpoints], position)
+    state = State.after(weights, checkpoints[known - 1]) if known else State.start(weights)
+    done = int(state.given.sum())
+    while done < position:
+        step = min(position - done, 1_000_000)
+        state = state.advance(step)[1]
+        done += step
+    return state
 
 
 def prefix_counts(weights: NDArray[np.int64], lengths: Sequence[int]) -> list[NDArray[np.int64]]:

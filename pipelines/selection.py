@@ -134,7 +134,9 @@ def _rank(pool: Pool, todo: Sequence[Choices], n: int) -> None:
             recipe=one.recipe, rule=n, number=number, bits=bits, tokens=pool.tokenizer["fingerprint"]
         )
     ]
-    pool.engine.exchange("rank", f"{module}:emit_top", [(f"{module}:rank_top", {"folders": tops})], tasks)
+    reduces = [(f"{module}:rank_top", {"folders": tops})]
+    volume = pool.documents * len(ranked) * choose.TOP.itemsize
+    pool.engine.exchange("rank", f"{module}:emit_top", reduces, tasks, volume)
     for number, one in ranked:
         one.recipe["cuts"][str(n)] = choose.find_cuts(tops[number], one.recipe["rules"][n]["top"])
 

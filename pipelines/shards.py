@@ -10,7 +10,7 @@ import numpy as np
 from . import store
 from .parts import read_all
 from .pool import PIPELINES
-from .schedule import State
+from .schedule import State, prefix_counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 VERSION = 2
 """Raised whenever the same sequences would give other bytes."""
+
+CHECKPOINTS = 256
+"""Places of a stream at which the manifest gives the state of its schedule; two hundred strata take some 400 KB."""
 
 
 def shard_ranges(ladder: Ladder, shard_sequences: int) -> list[tuple[int, int]]:
@@ -55,6 +58,21 @@ class Target:
     ladder: Ladder
     shards: str
     documents: str
+
+
+def checkpoints(ladder: Ladder, shard_sequences: int) -> list[list[int]]:
+    """Sequences of each stratum where some shards begin, of which `schedule.state_at` finds any place near by.
+
+    Args:
+        ladder: The ladder.
+        shard_sequences: Sequences in a shard, at most.
+
+    Returns:
+        At most `CHECKPOINTS`, evenly spread, the beginning of the stream not among them.
+    """
+    starts = [first for first, _ in shard_ranges(ladder, shard_sequences)][1:]
+    starts = starts[:: max(1, -(-len(starts) // CHECKPOINTS))]
+    return [row.tolist() for row in prefix_counts(np.array(ladder.weights, np.int64), starts)]
 
 
 def pack(pool: Pool, wanted: Sequence[Target], out: str, shard_sequences: int) -> list[list[dict[str, Any]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
@@ -49,6 +49,31 @@ def parse_count(value: object) -> object:
 
 
 Count = Annotated[int, BeforeValidator(parse_count)]
+
+
+def expand_budgets(value: object) -> object:
+    """Budgets as a study lists them, or as a ladder of equal ratios; each step is rounded to three digits.
+
+    Raises:
+        ValueError: A table is no ladder.
+
+    >>> expand_budgets({"from": "100M", "to": "1B", "per_decade": 2})
+    (100000000, 316000000, 1000000000)
+    """
+    if not isinstance(value, dict):
+        return tuple(value) if isinstance(value, list) else value
+    if value.keys() != {"from", "to", "per_decade"}:
+        raise ValueError('not a ladder. Write { from = "100M", to = "10B", per_decade = 2 }')
+    first, last = (int(str(parse_count(value[key]))) for key in ("from", "to"))
+    steps = value["per_decade"]
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= 20 or first > last:
+        raise ValueError("not a ladder: `from` is at most `to`, and `per_decade` is from 1 to 20")
+    out: list[int] = []
+    while not out or out[-1] < last:
+        exact = first * Decimal(10) ** (Decimal(len(out)) / steps)
+        digit = Decimal(1).scaleb(max(0, exact.adjusted() - 2))
+        out.append(int((exact / digit).to_integral_value(ROUND_HALF_EVEN) * digit) if out else first)
+    return tuple(budget for budget in out if budget <= last)
 
 
 def _short(value: float) -> str:
@@ -247,7 +272,7 @@ class Settings:
     """
 
     name: Annotated[str, Field(pattern=NAME.pattern)]
-    budgets: Annotated[tuple[Count, ...], Field(min_length=1)]
+    budgets: Annotated[tuple[Count, ...], Field(min_length=1), BeforeValidator(expand_budgets)]
     recipes: Annotated[dict[str, Recipe], Field(min_length=1)]
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     sequence_length: Annotated[int, Field(ge=8, le=2**20)] = 2048

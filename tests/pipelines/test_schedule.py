@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenladder.pipelines.schedule import ONE, State, integer_weights, prefix_counts
+from tokenladder.pipelines.schedule import ONE, State, integer_weights, prefix_counts, state_at
 
 import naive
 
@@ -81,3 +81,29 @@ def test_counts_of_prefixes(weights, lengths):
     picks = State.start(whole).advance(lengths[-1])[0]
     expected = [np.bincount(picks[:n], minlength=len(whole)).tolist() for n in lengths]
     assert [row.tolist() for row in prefix_counts(whole, lengths)] == expected
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 200), st.integers(0, 2**32), st.lists(st.integers(0, 900), max_size=6), st.integers(0, 1000))
+def test_any_place_is_found_from_a_checkpoint(strata, seed, places, position):
+    rng = np.random.default_rng(seed)
+    whole = integer_weights(rng.random(strata) ** 2 + 1e-9)
+    checkpoints = [row.tolist() for row in prefix_counts(whole, sorted(places))]
+    found = state_at(whole, position, checkpoints)
+    replayed = State.start(whole).advance(position)[1]
+    assert (found.owed.tolist(), found.given.tolist()) == (replayed.owed.tolist(), replayed.given.tolist())
+
+
+def test_a_checkpoint_far_beyond_64_bits_of_products_is_a_state_like_any_other():
+    whole = integer_weights([0.7, 0.2, 0.1])
+    near = state_at(whole, 1000, [])
+    far = [int(n) * 10**9 for n in (7, 2, 1)]  # after 10**10 sequences all is even again, but for rounded weights
+    state = State.after(whole, far)
+    exact = [int(w) * 10**10 - (n << 32) for w, n in zip(whole, far, strict=True)]
+    assert state.owed.tolist() == exact
+    assert near.given.tolist() == [700, 200, 100]
+
+
+def test_there_is_no_place_before_the_stream():
+    with pytest.raises(ValueError, match=r"^A place in the stream is 0 or more sequences; -1 was given\.$"):
+        state_at(integer_weights([1]), -1)

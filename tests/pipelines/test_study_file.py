@@ -306,3 +306,32 @@ def test_no_counts(given):
 @pytest.mark.parametrize("count", [1, 999, 1000, 1001, 1500, 123_456_000, 1_234_567, 10**12, 5 * 10**13])
 def test_short_counts_are_exact(count):
     assert parse_count(short(count)) == count
+
+
+def test_budgets_by_ratio():
+    text = GOOD.replace('["100K", "1M", 3000000]', '{ from = "100K", to = "4M", per_decade = 3 }')
+    found = parse(text, "/data/study.toml").settings.budgets
+    assert found == (100_000, 215_000, 464_000, 1_000_000, 2_150_000)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "said"),
+    [
+        ('{ from = "1M" }', 'not a ladder. Write { from = "100M", to = "10B", per_decade = 2 }'),
+        (
+            '{ from = "2M", to = "1M", per_decade = 2 }',
+            "not a ladder: `from` is at most `to`, and `per_decade` is from 1 to 20",
+        ),
+        (
+            '{ from = "1M", to = "2M", per_decade = 0 }',
+            "not a ladder: `from` is at most `to`, and `per_decade` is from 1 to 20",
+        ),
+        (
+            '{ from = "x", to = "2M", per_decade = 1 }',
+            'not a positive whole number of tokens. Write "100M", "1.5B" or 250000',
+        ),
+    ],
+)
+def test_budgets_that_are_no_ladder(budgets, said):
+    text = GOOD.replace('["100K", "1M", 3000000]', budgets)
+    assert mistakes(text) == [f"budgets: {said}"]

@@ -509,3 +509,13 @@ def test_damage_anywhere_is_a_check_that_does_not_hold(result, copy):
         else:
             verify(str(copy))
         shutil.copy(result / name, copy / name)
+
+
+def test_checkpoints_are_those_of_the_shards(result, copy):
+    recipe = json.loads((result / "manifest.json").read_text())["recipes"]["plain"]
+    shards = [shard["sequences"] for shard in recipe["rungs"][-1]["shards"]]
+    assert [sum(one) for one in recipe["checkpoints"]] == [sum(shards[: n + 1]) for n in range(len(shards) - 1)]
+    edit(copy, lambda manifest: manifest["recipes"]["plain"]["checkpoints"][1].reverse())
+    found = recipe["checkpoints"][1]
+    said = f"the checkpoint of {sum(found)} sequences gives the strata {found[::-1]}, the shards {found}"
+    assert broken(copy) == {"Mixed (plain)": said}
