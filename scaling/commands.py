@@ -226,7 +226,7 @@ OBJECTIVES = ("huber", "absolute", "squares")
 @click.option(
     "--law", "laws", multiple=True, default=("chinchilla",), show_default=True, help="A law; several compare."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Write fit.json and pictures (SVG, PDF, PNG) here.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write fit.json and pictures here.")
 @click.option(
     "--column", "columns", multiple=True, callback=_names, metavar="OURS=THEIRS", help="Which column is what."
 )
@@ -247,6 +247,7 @@ def fit(  # noqa: PLR0917 one for each option
     runs: str,
     laws: tuple[str, ...],
     out: Path | None,
+    formats: tuple[str, ...],
     columns: dict[str, str],
     loss_unit: str | None,
     recipes: tuple[str, ...],
@@ -309,7 +310,7 @@ def fit(  # noqa: PLR0917 one for each option
         _write_fit(
             out,
             as_value(table, [one for analyses in found for one in analyses], decisions),
-            [draw(table, analyses, out) for analyses in found],
+            [draw(table, analyses, out, formats) for analyses in found],
         )
 
 

@@ -210,13 +210,16 @@ def _crossings(
     return found
 
 
-def draw(table: RunsTable, analyses: Sequence[Analysis], out: Path) -> tuple[list[str], list[str]]:
+def draw(
+    table: RunsTable, analyses: Sequence[Analysis], out: Path, formats: Sequence[str]
+) -> tuple[list[str], list[str]]:
     """Write every picture that the runs and the law have something to show in.
 
     Args:
         table: The runs.
         analyses: Of one law.
         out: Folder of the pictures.
+        formats: Of the files: `svg`, `pdf`, `png`.
 
     Returns:
         Names of the files, and why each picture that is not there is not.
@@ -247,7 +250,7 @@ def draw(table: RunsTable, analyses: Sequence[Analysis], out: Path) -> tuple[lis
         except ValueError as error:
             left_out.append(f"{name}: {error}")
         else:
-            written += [path.name for path in plots.save(figure, out, name)]
+            written += [path.name for path in plots.save(figure, out, name, formats)]
     return written, left_out
 
 

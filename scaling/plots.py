@@ -67,13 +67,14 @@ def panels(count: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, list(np.atleast_1d(figure.subplots(1, count)))
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write a figure as SVG, PDF and PNG; the same bytes for the same figure and versions.
+def save(figure: Figure, folder: Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Write a figure as files; the same bytes for the same figure and versions.
 
     Args:
         figure: The figure.
         folder: Made if it is not there.
         name: Of the files, without ending.
+        formats: `svg`, `pdf`, `png`.
 
     Returns:
         The files.
@@ -84,7 +85,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     with style():
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once: a third of the time went into doing it for each format
-        for ending in FORMATS:
+        for ending in formats:
             path = folder / f"{name}.{ending}"
             figure.savefig(path, metadata=undated[ending])
             paths.append(path)

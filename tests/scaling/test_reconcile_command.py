@@ -7,7 +7,6 @@ import pytest
 from click.testing import CliRunner
 
 from tokenladder.pipelines.cli import cli
-from tokenladder.scaling import plots
 from tokenladder.scaling.reconcile import Reading, simulate, with_embeddings
 from tokenladder.scaling.reconcile_report import changes, make_reading, work_out
 from tokenladder.scaling.registry import LAWS
@@ -28,8 +27,7 @@ def run(*arguments, status=0):
     return done.output
 
 
-def test_porians_way_as_a_command(tmp_path, monkeypatch):
-    monkeypatch.setattr(plots, "FORMATS", ("svg",))
+def test_porians_way_as_a_command(tmp_path):
     said = run(
         ISOFLOP, *KAPLAN, *CAUSES, "--names", "Kaplan", "Chinchilla", "--claimed", 0.5, "--out", tmp_path / "out"
     )
