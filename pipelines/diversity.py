@@ -24,6 +24,9 @@ VERSION = 1
 
 PLACE = ("group", "stratum", "dimension")
 
+COUNTED = frozenset({"licence", "repository"})
+"""Types of scores by whose label documents are counted, besides classifiers and strata."""
+
 MOST = 10
 """Values that the manifest lists of a dimension, the most common ones."""
 
@@ -41,12 +44,16 @@ def describe(
 
     Returns:
         `pool` and `recipes.NAME`: for each stratum and dimension (host, top-level domain, year, licence, and each label
-        of strata and classifiers that documents have) `documents` that have a value, `values` that there are,
-        `effective` (how many equally common values would be as diverse: the exponential of Shannon's entropy, Hill's
-        number of order 1), and `most`, the most common ones with their documents and bytes; and under `means` those of
-        `variety` scores.
+        of strata and of classifiers, `licence` and `repository` scores) `documents` that have a value, `values` that
+        there are, `effective` (how many equally common values would be as diverse: the exponential of Shannon's
+        entropy, Hill's number of order 1), and `most`, the most common ones with their documents and bytes; and under
+        `means` those of `variety` scores.
     """
-    labels = plan.labels()
+    labels = plan.labels() | {
+        name: [plan.score_of[name], str(score.LABEL)]
+        for name, score in plan.study.scores.items()
+        if score.type in COUNTED
+    }
     means = {
         f"{name}.{column}": [plan.score_of[name], column]
         for name, score in plan.study.scores.items()

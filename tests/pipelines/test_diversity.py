@@ -71,7 +71,7 @@ def result(rows, tmp_path_factory):
         folder,
         sources,
         budgets=[20 * little.LENGTH],
-        scores={"lengths": {"type": "lengths"}, "variety": {"type": "variety"}},
+        scores={name: {"type": name} for name in ("lengths", "variety", "repository")},
         recipes={"all": {"dedup": False}, "long": {"keep": long, "dedup": False}},
     )
     return little.build(study, folder / "out")
@@ -87,6 +87,8 @@ def test_the_pool_and_every_recipe_are_counted(rows, result):
         assert 0 < len(kept) < len(rows)
         assert_described(found["recipes"][name]["web"], kept)
     assert "licence" not in found["pool"]["web"]
+    counts = counted(row["id"].split("/")[2] if "//" in row["id"] else "" for row in rows)
+    assert found["pool"]["web"]["repository"]["values"] == counts["values"]
 
 
 def test_means_of_variety_are_kept(rows, result):
