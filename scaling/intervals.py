@@ -16,6 +16,9 @@ from .columns import Numbers, Runs
 from .descent import descend
 from .fit import Fit
 
+RIVALS = 3
+"""Optima of a fit that its samples and profiles start from, the best ones; more cost time and are never the best."""
+
 REACH = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Standard errors to either side at which profiles are first looked at."""
 
@@ -97,7 +100,7 @@ def bootstrap(
     """Fit again to runs drawn with replacement (Efron 1979).
 
     Args:
-        fit: The fit to all runs; samples start from each of its optima.
+        fit: The fit to all runs; samples start from each of its best optima.
         samples: How many.
         groups: One label a run, of any type; whole groups are drawn. Give the seed's number, the model or the sweep
             that runs share, because runs that share it err alike. None draws runs.
@@ -121,7 +124,7 @@ def bootstrap(
     np.add.at(times, (np.arange(samples)[:, None], draws), 1.0)
     weights = times[:, members]
     best, values = np.empty((samples, len(fit.law.names))), np.full(samples, np.inf)
-    for optimum in fit.optima:
+    for optimum in fit.optima[:RIVALS]:
         start = fit.problem.coordinates(fit.law.vector(optimum.theta))
         ends, reached = descend(fit.problem, np.tile(start, (samples, 1)), weights, tolerance=1e-9)
         better = reached < values
@@ -272,7 +275,9 @@ def _objectives(fit: Fit, index: int, places: Numbers, direction: Numbers) -> Nu
     centre = problem.coordinates(fit.vector)
     low, high = problem.bounds
     starts = [centre + np.outer(places - centre[index], direction)]
-    starts += [np.tile(problem.coordinates(fit.law.vector(other.theta)), (places.size, 1)) for other in fit.optima[1:]]
+    starts += [
+        np.tile(problem.coordinates(fit.law.vector(other.theta)), (places.size, 1)) for other in fit.optima[1:RIVALS]
+    ]
     points = np.clip(np.concatenate(starts), low, high)
     points[:, index] = np.tile(places, len(starts))
     fixed = np.zeros(points.shape, np.bool_)
