@@ -230,6 +230,15 @@ OBJECTIVES = ("huber", "absolute", "squares")
 @click.option(
     "--column", "columns", multiple=True, callback=_names, metavar="OURS=THEIRS", help="Which column is what."
 )
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    default=("svg", "pdf", "png"),
+    show_default=True,
+    type=click.Choice(["svg", "pdf", "png"]),
+    help="Of the pictures.",
+)
 @click.option("--loss-unit", type=click.Choice(["nats", "bits"]), help="Of the losses, per token.")
 @click.option("--recipe", "recipes", multiple=True, help="Only these recipes.")
 @click.option("--pooled", is_flag=True, help="One fit for all recipes together.")
