@@ -87,7 +87,8 @@ def _rows(path: str, wanted: str) -> Iterator[dict[str, Any]]:
 def _fate(row: dict[str, Any]) -> str:
     outcome = row["outcome"].replace("_", " ")
     if row["outcome"] == KEPT:
-        return f"kept: {row['tokens']:,} tokens, from rung {row['first_rung']} on"
+        masks = ", ".join(f"{n} {kind}" for kind, n in row.get("masks") or [])
+        return f"kept: {row['tokens']:,} tokens, from rung {row['first_rung']} on" + (masks and f"; masked: {masks}")
     if row["outcome"] == DUPLICATE:
         return f"duplicate of {row['survivor']}" + (f", {row['reason']}" if row["reason"] else "")
     near = f" ({row['survivor']})" if row["survivor"] else ""

@@ -10,6 +10,7 @@ import pytest
 from tokenladder.filters.credentials import KINDS
 from tokenladder.filters.personal_kinds import kinds
 from tokenladder.pipelines import store
+from tokenladder.pipelines.explain import explain
 from tokenladder.pipelines.study_file import StudyError, load
 from tokenladder.pipelines.verify import verify
 
@@ -92,6 +93,14 @@ def test_masks_are_counted_in_the_manifest_and_the_ledger_and_counted_again(rows
     assert {name: source["outcomes"]["kept"]["masks"] for name, source in counts.items()} == wanted
     assert {"email", "ipv4", "card", "assignment", "url_password", "aws"} <= set(wanted["a"])
     assert [check.found for check in verify(str(result.out)) if not check.holds] == []
+
+
+def test_a_kept_document_is_explained_with_its_masks(masked):
+    _, result = masked
+    kept = next(row for row in result.ledger() if row["masks"] and row["outcome"] == "kept")
+    (one,) = explain(str(result.out), kept["document"])
+    told = ", ".join(f"{n} {kind}" for kind, n in kept["masks"])
+    assert one.fates["all"] == f"kept: {kept['tokens']} tokens, from rung {kept['first_rung']} on; masked: {told}"
 
 
 def test_a_manifest_that_tells_of_other_masks_is_found_out(masked):
