@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .fisher import Noise
+    from .fit_report import Analysis, Decisions
+    from .runs import RunsTable
     from .supply import Stratum
 
 
@@ -278,7 +280,7 @@ def fit(  # noqa: PLR0917 one for each option
     Example: tokenladder fit runs.csv --law chinchilla --law gadre --out laws
     """
     from ..pipelines.store import UserError
-    from .fit_report import analyse, as_value, decide, draw
+    from .fit_report import analyse, decide
     from .objectives import Huber, LeastAbsolute, LeastSquares, Objective
     from .runs import as_number, read_runs, without
     from .tables import show_analysis, show_comparison, show_decisions
@@ -316,23 +318,34 @@ def fit(  # noqa: PLR0917 one for each option
     if decisions is not None:
         show_decisions(decisions)
     if out is not None:
-        _write_fit(
-            out,
-            as_value(table, [one for analyses in found for one in analyses], decisions),
-            [draw(table, analyses, out, formats) for analyses in found],
-        )
+        _write_fit(out, table, found, decisions, formats)
 
 
-def _write_fit(out: Path, value: dict[str, Any], pictures: list[tuple[list[str], list[str]]]) -> None:
+def _write_fit(
+    out: Path,
+    table: RunsTable,
+    found: Sequence[Sequence[Analysis]],
+    decisions: Decisions | None,
+    formats: Sequence[str],
+) -> None:
+    """The numbers first: they stay where pictures cannot be drawn."""
     from ..pipelines import store
+    from .fit_report import as_value, draw
 
-    value["pictures"] = [name for written, _ in pictures for name in written]
+    value = as_value(table, [one for analyses in found for one in analyses], decisions)
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     store.write_bytes(str((out / "fit.json").absolute()), (text + "\n").encode())
-    for reason in (reason for _, left_out in pictures for reason in left_out):
-        click.echo(f"no picture {reason}")
-    click.echo(f"wrote {out}: fit.json and {len(value['pictures'])} pictures")
+    try:
+        drawn = [draw(table, analyses, out, formats) for analyses in found]
+    except ModuleNotFoundError as error:
+        raise store.UserError(f"wrote {out / 'fit.json'}, but no pictures. {error}") from error
+    missing: dict[str, list[str]] = {}
+    for name, _, reason in (text.partition(": ") for _, left_out in drawn for text in left_out):
+        missing.setdefault(reason, []).append(name)
+    for reason, names in missing.items():
+        click.echo(f"no picture {', '.join(names)}: {reason}")
+    click.echo(f"wrote {out}: fit.json and {sum(len(written) for written, _ in drawn)} pictures")
 
 
 def _causes(_: click.Context, parameter: click.Parameter, given: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -401,7 +414,11 @@ def reconcile(  # noqa: PLR0917 one for each option
         from .plots import save
         from .plots_laws import waterfall
 
-        files = [path.name for path in save(waterfall(steps(made.way), made.way.end), out, "waterfall")]
-        text = json.dumps(as_value(made) | {"pictures": files}, indent=2, ensure_ascii=False, allow_nan=False)
+        out.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(as_value(made), indent=2, ensure_ascii=False, allow_nan=False)
         store.write_bytes(str((out / "reconcile.json").absolute()), (text + "\n").encode())
+        try:
+            files = save(waterfall(steps(made.way), made.way.end), out, "waterfall")
+        except ModuleNotFoundError as error:
+            raise store.UserError(f"wrote {out / 'reconcile.json'}, but no pictures. {error}") from error
         click.echo(f"wrote {out}: reconcile.json and {len(files)} pictures")

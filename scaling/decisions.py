@@ -217,7 +217,7 @@ def crossings(
     """
     if not 0 < between[0] < between[1]:
         raise ValueError(f"The range must rise from above 0, not go from {between[0]:g} to {between[1]:g}.")
-    grid = np.geomspace(*between, 2001)
+    grid = np.geomspace(*between, 501)
     runs = {column: grid} | {name: np.full(grid.size, value) for name, value in held.items()}
     if "flops" in law.columns and {"params", "tokens"} <= set(runs):
         runs["flops"] = FLOPS_PER_PARAMETER_AND_TOKEN * runs["params"] * runs["tokens"]
