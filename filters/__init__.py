@@ -28,6 +28,7 @@ FAMILIES = {
     "licence": "licences:Licence",
     "manipulation": "manipulation:Manipulation",
     "minhash": "minhash:MinHash",
+    "perplexity": "perplexity:Perplexity",
     "personal": "personal:Personal",
     "repository": "repository:Repository",
     "refinedweb": "refinedweb:RefinedWeb",

@@ -209,7 +209,7 @@ def _score(name: str, table: dict[str, Any], folder: str, mistakes: list[str]) -
     return found  # type: ignore[no-any-return] # the registry's classes are families
 
 
-_FILES = ("model", "path")
+_FILES = ("model", "path", "sentencepiece")
 """Keys of a score, and of the tables in it, that name a file or a glob, or several."""
 
 

@@ -1077,6 +1077,38 @@ def contaminated(text: str, items, *, ngram: int, shortest: int, min_overlap: fl
     return best, longest, len(places), found
 
 
+# --- filters: language models -------------------------------------------------------------------------------------
+
+
+def perplexity(text: str, arpa: str, *, lower: bool = False) -> tuple[float, float]:
+    """Perplexity of a token and bits of a byte under a model of two words, from the file's own lines."""
+    import math
+
+    known, back = {}, {}
+    for line in arpa.splitlines():
+        fields = line.split("\t")
+        if len(fields) > 1:
+            words = tuple(fields[1].split(" "))
+            known[words] = float(fields[0])
+            back[words] = float(fields[2]) if len(fields) > 2 else 0.0
+
+    def chance(before, word):
+        if (before, word) in known:
+            return known[before, word]
+        return back.get((before,), 0.0) + known.get((word,), known["<unk>",])
+
+    total = tokens = 0
+    lines = [line for line in text.splitlines() if line.strip()]
+    for line in lines:
+        said = (line.lower() if lower else line).split()
+        words = [word if (word,) in known else "<unk>" for word in said]
+        total += sum(chance(a, b) for a, b in zip(["<s>", *words], [*words, "</s>"], strict=True))
+        tokens += len(words) + 1
+    if not tokens:
+        return 0.0, 0.0
+    return 10 ** (-total / tokens), -total * math.log2(10) / sum(len(line.encode()) for line in lines)
+
+
 # --- scaling ------------------------------------------------------------------------------------------------------
 
 
