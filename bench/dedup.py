@@ -31,7 +31,7 @@ import dedup_corpus
 import dedup_peers
 import dedup_truth
 import measure
-from dedup_peers import COMMAND, OURS, Run, UnavailableError
+from dedup_peers import OURS, Run, UnavailableError
 
 PARTS = ("kernel", "end-to-end", "recall", "grouping", "wipe-out")
 PEERS = (*dedup_peers.PACKAGES, dedup_peers.BY_CARGO)
@@ -118,8 +118,6 @@ def recall(runs: Mapping[str, tuple[list[Run], list[Run]]], folder: Path) -> str
         "| --- |" + " ---: |" * (len(names) + 4),
     ]
     for name, (whole, _) in runs.items():
-        if name == COMMAND:
-            continue
         found = dedup_truth.score(known, planted, whole[0].verdict)
         cells = [f"{value:.3f}" for value in (*found.recall, found.high, found.left)]
         lines.append(f"| {name} | {' | '.join(cells)} | {found.removed:,} | {found.precision:.3f} |")
@@ -184,8 +182,6 @@ def main() -> None:
         if "kernel" in only:
             print(kernel(programs, folder / "documents", megabytes, arguments.rounds), flush=True)
         if {"end-to-end", "recall"} & set(only):
-            if "end-to-end" in only and dedup_peers.has_command():
-                programs[COMMAND] = Path(sys.executable)
             runs = removals(programs, folder, arguments.rounds if "end-to-end" in only else 1)
             if "end-to-end" in only:
                 print(f"\n{end_to_end(runs, megabytes)}", flush=True)

@@ -7,6 +7,7 @@ last line of what its installer said, and left out.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import shutil
@@ -23,9 +24,7 @@ from dedup_truth import Verdict
 
 HERE = Path(__file__).parent
 OURS = "TokenLadder"
-COMMAND = "tokenladder dedup"
-"""The same as OURS, by the command that a user gives; its time is measured, its verdict is not read."""
-COMMAND_LINE = (sys.executable, "-m", "tokenladder", "dedup")
+COMMAND_LINE = (sys.executable, "-m", "tokenladder", "dedup", "--quiet", "--workers", "1")
 BY_CARGO = "duplodocus"
 PACKAGES = {
     "datatrove": ("datatrove[io,processing]==0.10.1", "spacy>=3.8,<4"),
@@ -124,9 +123,9 @@ def dedup(name: str, program: Path, documents: Path, out: Path) -> Run:
         UnavailableError: The tool failed.
     """
     shutil.rmtree(out, ignore_errors=True)
-    if name == COMMAND:
+    if name == OURS:
         usage = checked([*COMMAND_LINE, documents, "--out", out])
-        return Run(usage.cpu, usage.wall, Verdict({}, []))
+        return Run(usage.cpu, usage.wall, verdict(listed(documents, out)))
     out.mkdir(parents=True)
     if name == BY_CARGO:
         return dedup_by_duplodocus(program, documents, out)
@@ -134,9 +133,14 @@ def dedup(name: str, program: Path, documents: Path, out: Path) -> Run:
     return Run(usage.cpu, usage.wall, verdict(json.loads((out / "verdict.json").read_text())))
 
 
-def has_command() -> bool:
-    """Whether this TokenLadder has the command `dedup`."""
-    return subprocess.run([*COMMAND_LINE, "--help"], check=False, capture_output=True).returncode == 0
+def listed(documents: Path, out: Path) -> list[int]:
+    """The number of each document's survivor, from TokenLadder's list of duplicates."""
+    rows = {file.name: pq.read_metadata(file).num_rows for file in sorted(documents.glob("*.parquet"))}
+    first = dict(zip(rows, itertools.accumulate(rows.values(), initial=0), strict=False))
+    survivor = list(range(sum(rows.values())))
+    for row in pq.read_table(out / "duplicates.parquet").to_pylist():
+        survivor[first[row["file"]] + row["row"]] = first[row["leader_file"]] + row["leader_row"]
+    return survivor
 
 
 def dedup_by_duplodocus(program: Path, documents: Path, out: Path) -> Run:

@@ -13,15 +13,16 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tokenladder.filters.hashing import fmix64
-from tokenladder.pipelines import cluster, connect, grouping, keys, spill
-
-import dedup_ours
+from tokenladder.pipelines import cluster as clustering
+from tokenladder.pipelines import connect, deduplicate, grouping, keys, spill
+from tokenladder.pipelines.progress import Reporter
 
 BANDS, ROWS = 18, 6
 DOCUMENTS = 1_000_000
@@ -47,14 +48,14 @@ class Result:
 
 
 def emit_records(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
-    """Band records of DOCUMENTS synthetic documents, by range of hash, as `cluster.emit_bands` gives them.
+    """Band records of DOCUMENTS synthetic documents, by range of hash, as `clustering.emit_bands` gives them.
 
     Every fifth document shares about half of its bands with the document before it.
     """
     numbers = np.arange(DOCUMENTS, dtype=np.uint64)
     like = np.where(numbers % np.uint64(5) == 1, numbers - np.uint64(1), numbers)
     first = np.uint64(payload["ordinal"] * DOCUMENTS * BANDS)
-    pairs = np.empty((BANDS, DOCUMENTS), cluster.PAIR)
+    pairs = np.empty((BANDS, DOCUMENTS), clustering.PAIR)
     for band in range(BANDS):
         shares = fmix64(numbers * np.uint64(BANDS) + np.uint64(band)) & np.uint64(1) == 1
         pairs["hash"][band] = fmix64(first + np.where(shares, like, numbers) * np.uint64(BANDS) + np.uint64(band + 1))
@@ -72,7 +73,7 @@ def grouping_of(millions: int, folder: Path) -> Result:
     """
     began = time.process_time()
     records = millions * DOCUMENTS * BANDS
-    chunks = spill.chunks_of(records * cluster.PAIR.itemsize)
+    chunks = spill.chunks_of(records * clustering.PAIR.itemsize)
     for ordinal in range(millions):
         path = str(folder / "records" / f"{ordinal:05d}")
         task = {"path": path, "chunks": chunks, "target": "dedup_scale:emit_records", "payload": {"ordinal": ordinal}}
@@ -103,6 +104,14 @@ def folded(folder: Path) -> np.ndarray:
     return np.concatenate(edges)
 
 
+def cluster(ids: np.ndarray, signatures: np.ndarray) -> np.ndarray:
+    """The leader of each document, int64[n], by the functions of the command `dedup` in one thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return deduplicate.cluster_rows(
+            pool, Reporter(quiet=True), deduplicate.Near(bands=BANDS, rows=ROWS), ids, signatures
+        ).leader
+
+
 def wipe_out(documents: int) -> Result:
     """Cluster documents that all share one band and are otherwise different; none may be removed."""
     places = BANDS * ROWS
@@ -113,9 +122,9 @@ def wipe_out(documents: int) -> Result:
         signatures[:, place] = 7 if place < ROWS else hashes >> np.uint64(33)
     ids = np.empty(documents, keys.ID)
     ids["high"], ids["low"] = fmix64(numbers + np.uint64(1)), numbers
-    dedup_ours.cluster(ids[:100], signatures[:100], BANDS, ROWS)
+    cluster(ids[:100], signatures[:100])
     began = time.process_time()
-    leader = dedup_ours.cluster(ids, signatures, BANDS, ROWS)
+    leader = cluster(ids, signatures)
     return Result(time.process_time() - began, documents, int((leader != np.arange(documents)).sum()))
 
 

@@ -69,6 +69,8 @@ SEPARATES = 0
 DROPPED = 1
 
 _POINTS = 0x110000
+_IDEOGRAPHS = [*range(0x34, 0x4D), *range(0x4E, 0xA0), *range(0x200, 0x2F8), *range(0x300, 0x400)]
+"""The high bytes of code points that are Chinese characters, which have neither cases nor diacritics."""
 _ASSIGNED = 0x40000  # above: unassigned planes, private use, and the format characters and selectors of plane 14
 
 
@@ -83,25 +85,30 @@ def flags() -> NDArray[np.uint8]:
     (True, True, False)
     """
     table = np.zeros(_POINTS, np.uint8)
-    points = [*range(_ASSIGNED), *range(0xE0000, 0xE0200)]
-    characters = [chr(point) for point in points]
-    categories = [unicodedata.category(character) for character in characters]
-    major = np.array([category[0] for category in categories])
-    wordy = np.isin(major, ("L", "N", "M"))
+    points, categories = _assigned()
+    major = categories.astype("U1")
+    letters = major == "L"
     table[points] = (
-        SPACE * np.array([character.isspace() for character in characters], np.uint8)
-        + ALPHA * np.array([character.isalpha() for character in characters], np.uint8)
-        + ALPHANUMERIC * np.array([character.isalnum() for character in characters], np.uint8)
-        + WORD * wordy.astype(np.uint8)
-        + MARK * (major == "M").astype(np.uint8)
+        ALPHA * letters + ALPHANUMERIC * letters + WORD * np.isin(major, ("L", "N", "M")) + MARK * (major == "M")
     )
-    lettered = np.zeros(_POINTS, np.bool_)
-    lettered[points] = [category[0] == "L" or category == "Nl" for category in categories]
+    solo = np.zeros(_POINTS, np.bool_)
+    solo[points[letters | (categories == "Nl")]] = True
     for first, last in UNSPACED:
-        table[first : last + 1][lettered[first : last + 1]] |= SOLO
+        table[first : last + 1][solo[first : last + 1]] |= SOLO
+    for point in points[major == "N"].tolist():
+        table[point] |= ALPHANUMERIC * chr(point).isalnum()
+    for point in points[np.isin(major, ("Z", "C"))].tolist():
+        table[point] |= SPACE * chr(point).isspace()
     table[[ord(character) for character in LINE_BREAKS]] |= BREAK
     table.flags.writeable = False
     return table
+
+
+@cache
+def _assigned() -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+    """Code points that may have a character, and the category of each."""
+    points = np.r_[:_ASSIGNED, 0xE0000:0xE0200]
+    return points, np.array([unicodedata.category(character) for character in map(chr, points.tolist())])
 
 
 @cache
@@ -120,17 +127,21 @@ def folded() -> NDArray[np.uint32]:
     ('e', 1, 0)
     """
     table = np.zeros(_POINTS, np.uint32)
-    for point in (*range(_ASSIGNED), *range(0xE0000, 0xE0200)):
-        if 0xAC00 <= point <= 0xD7FF:  # Hangul: a canonical decomposition into letters, not into a letter and its marks
-            table[point] = point if unicodedata.category(chr(point)) == "Lo" else SEPARATES
-            continue
-        character = chr(point)
-        category = unicodedata.category(character)
-        if category in {"Mn", "Me"} or (category == "Cf" and point != 0x200B):
-            table[point] = DROPPED
-        elif category[0] in "LNM":
-            lower = unicodedata.normalize("NFD", character.lower())
-            plain = [each for each in lower if unicodedata.category(each) != "Mn"]
-            table[point] = ord(plain[0]) if len(plain) == 1 else ord(character.lower()[0])
+    points, categories = _assigned()
+    major = categories.astype("U1")
+    words = np.isin(major, ("L", "N", "M"))
+    table[points[words]] = points[words]
+    hangul = (points >= 0xAC00) & (points <= 0xD7FF)  # decomposes into letters, not into a letter and its marks
+    table[points[hangul & (categories != "Lo")]] = SEPARATES
+    plain = np.isin(points >> 8, _IDEOGRAPHS)
+    for point in points[words & ~hangul & ~plain].tolist():
+        lower = chr(point).lower()
+        letters = unicodedata.normalize("NFD", lower)
+        if len(letters) > 1:
+            bases = [each for each in letters if unicodedata.category(each) != "Mn"]
+            letters = bases[0] if len(bases) == 1 else lower[0]
+        table[point] = ord(letters)
+    dropped = np.isin(categories, ("Mn", "Me")) | ((categories == "Cf") & (points != 0x200B))
+    table[points[dropped & ~hangul]] = DROPPED
     table.flags.writeable = False
     return table

@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..filters import minhash
-from ..filters.kernels import text_column
+from ..filters.kernels import text_buffers, text_column
 from . import grouping, keys, leaders, store
 from .dedup_files import (
     DUPLICATES,
@@ -130,7 +130,7 @@ def deduplicate(
             groups = [(file, group) for file in files for group in range(file.metadata.num_row_groups)]
             sign = functools.partial(_sign, near, ids, signatures)
             size = sum(_run(pool, report, "sign", sign, groups))
-            clusters = _cluster(pool, report, near, ids, signatures)
+            clusters = cluster_rows(pool, report, near, ids, signatures)
             if outcome != "listed":
                 _run(pool, report, "write", lambda file: write(file, out, clusters, outcome), files)
         del sign, signatures
@@ -184,9 +184,11 @@ def _sign(near: Near, ids: NDArray[Any], signatures: NDArray[np.uint32], place: 
                 raise store.UserError(f"{file.path}: {error}") from error
             documents = pa.record_batch([texts, *_plain(batch).columns[1:]], ["text", *columns[1:]])
             stop = first + len(batch)
+            found = text_buffers(texts)
+            data, offsets = memoryview(found.data), found.offsets.tolist()
             hashes = [
-                keys.NO_ID if text is None else hashlib.blake2b(text, digest_size=16).digest()
-                for text in texts.cast(pa.binary()).to_pylist()
+                hashlib.blake2b(data[start:end], digest_size=16).digest() if valid else keys.NO_ID
+                for start, end, valid in zip(offsets, offsets[1:], found.valid.tolist(), strict=False)
             ]
             ids[first:stop] = np.frombuffer(b"".join(hashes), keys.ID)
             signatures[first:stop] = minhash.signature_matrix(family.score(documents).column("signature"))
@@ -201,10 +203,18 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.record_batch(columns, batch.schema.names)
 
 
-def _cluster(
+def cluster_rows(
     pool: ThreadPoolExecutor, report: Reporter, near: Near, ids: NDArray[Any], signatures: NDArray[np.uint32]
 ) -> Clusters:
-    """Candidates band by band, their components, and the leaders of these."""
+    """Find candidates band by band, their components, and the leaders of these.
+
+    Args:
+        pool: Threads.
+        report: Says how far it is.
+        near: What counts as a near duplicate.
+        ids: `keys.ID` of shape (n,), content hashes; zero where there is no text.
+        signatures: uint32 of shape (n, bands * rows), perhaps of a mapped file; rows without words are all EMPTY.
+    """
     rows = len(ids)
     numbers = np.arange(rows, dtype=np.uint64)
     exist = with_text(ids)
