@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from ..tokenizers.fast_path import PROBES
 from ..tokenizers.loading import load_bytes
 from ..tokenizers.sections import TokenizerSection
 from . import store
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from .pool import Pool
 
 
+FAST = {"fastokens": "Hugging Face's tokenizers", "gigatoken": "SentencePiece"}
+"""Faster engines, and what they are compared with when a tokenizer is opened."""
+
+
 def open_tokenizer(plan: Plan, pool: Pool) -> tuple[Tokenizer, bytes, Pool]:
     """The study's tokenizer, its model (empty where there is none), and the pool with what workers need of it.
 
@@ -32,6 +37,9 @@ def open_tokenizer(plan: Plan, pool: Pool) -> tuple[Tokenizer, bytes, Pool]:
     if parameters is not None:
         model = _train(pool, parameters)
     tokenizer = load_bytes(section, model)
+    engine = getattr(tokenizer, "engine", None)
+    if engine in FAST:
+        pool.report.say(f"tokenizer: encoded by {engine}, which gives the ids of {FAST[engine]} on {PROBES:,} probes")
     fingerprint = store.fingerprint(tokenizer.identity())
     path = pool.store.path("tokenizers", f"{fingerprint}.model") if model else ""
     if path and not store.exists(path):

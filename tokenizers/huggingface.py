@@ -14,7 +14,7 @@ import tokenizers
 
 from .control_tokens import WELL_KNOWN_ENDS, choose_end_of_document, explained
 from .fast_path import open_fast_path
-from .protocol import JSON, Ids, Offsets, Texts, check_texts, gather, in_batches, smallest_dtype, text_ids
+from .protocol import JSON, Ids, Offsets, Texts, check_texts, gather, in_batches, joined, smallest_dtype, text_ids
 
 VERSION = 1
 
@@ -65,17 +65,7 @@ class HuggingFaceTokenizer:
     def encode(self, texts: Texts) -> tuple[Offsets, Ids]:
         """Encode a column; see `Tokenizer.encode`."""
         check_texts(texts)
-        lengths: list[NDArray[np.int64]] = []
-        ids: list[NDArray[Any]] = []
-        for batch in in_batches(texts):
-            starts, found = self._encode_batch(batch)
-            lengths.append(np.diff(starts))
-            ids.append(found.astype(self.dtype))
-        offsets = np.zeros(len(texts) + 1, np.int64)
-        if not ids:
-            return offsets, np.empty(0, self.dtype)
-        np.cumsum(np.concatenate(lengths), out=offsets[1:])
-        return offsets, np.concatenate(ids)
+        return joined(map(self._encode_batch, in_batches(texts)), self.dtype)
 
     def decode(self, ids: NDArray[Any]) -> str:
         """Decode by the file's decoder; special tokens become nothing."""

@@ -145,6 +145,21 @@ def gather(encoded: Iterable[Sequence[int] | NDArray[Any]], dtype: np.dtype[Any]
     return offsets, np.concatenate(arrays) if arrays else np.empty(0, dtype)
 
 
+def joined(batches: Iterable[tuple[Offsets, Ids]], dtype: np.dtype[Any]) -> tuple[Offsets, Ids]:
+    """Join the flat forms of batches that follow each other to one.
+
+    >>> one = np.array([0, 2]), np.array([7, 8], np.uint16)
+    >>> joined([one, one], np.dtype(np.uint16))
+    (array([0, 2, 4]), array([7, 8, 7, 8], dtype=uint16))
+    """
+    lengths: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
+    ids: list[NDArray[Any]] = [np.empty(0, dtype)]
+    for offsets, found in batches:
+        lengths.append(np.diff(offsets))
+        ids.append(found.astype(dtype))
+    return np.r_[0, np.cumsum(np.concatenate(lengths))], np.concatenate(ids)
+
+
 def text_ids(ids: NDArray[Any], vocabulary_size: int, end_of_document: int) -> list[int]:
     """Check ids before decoding and leave the end-of-document tokens out.
 

@@ -12,7 +12,8 @@ import sentencepiece
 from numpy.typing import NDArray
 
 from .control_tokens import choose_end_of_document, explained
-from .protocol import JSON, Ids, Offsets, Texts, check_texts, gather, in_batches, smallest_dtype, text_ids
+from .fast_path import open_giga_path
+from .protocol import JSON, Ids, Offsets, Texts, check_texts, gather, in_batches, joined, smallest_dtype, text_ids
 from .sections import TrainSentencePiece
 
 VERSION = 1
@@ -29,14 +30,18 @@ class SentencePieceTokenizer:
 
     Its control pieces are never made from text. SentencePiece writes a space as U+2581 inside, so that a U+2581 in
     the text itself comes back as a space; with a model of `train_sentencepiece`, all other text comes back as it was.
+
+    Attributes:
+        engine: "gigatoken" or "sentencepiece". Both give equal ids, so it is no part of the identity.
     """
 
-    def __init__(self, model: bytes, end_of_document: str | int | None = None) -> None:
+    def __init__(self, model: bytes, end_of_document: str | int | None = None, *, fast: bool = True) -> None:
         """Read a serialised model.
 
         Args:
             model: the content of a `.model` file.
             end_of_document: a control piece, or its id; None for the model's end-of-sentence piece.
+            fast: use gigatoken if it is installed and agrees with the library; see `fast_path`.
 
         Raises:
             ValueError: not a model, or no such control piece.
@@ -57,15 +62,26 @@ class SentencePieceTokenizer:
             end_of_document, controls, preferred=own_end if own_end >= 0 else None
         )
         self._sha256 = hashlib.sha256(model).hexdigest()
+        self._fast = open_giga_path(model, self._reference, sorted(controls)) if fast else None
+        self.engine: str = "sentencepiece" if self._fast is None else "gigatoken"
 
     def encode(self, texts: Texts) -> tuple[Offsets, Ids]:
         """Encode a column; see `Tokenizer.encode`."""
         check_texts(texts)
+        return joined(map(self._encode_batch, in_batches(texts)), self.dtype)
+
+    def _encode_batch(self, batch: list[str]) -> tuple[Offsets, Ids]:
+        if self._fast is not None:
+            try:
+                return self._fast.encode(batch)
+            except Exception:  # noqa: BLE001 -- a control token's name, or a limit that the reference has not
+                return self._reference(batch)
+        return self._reference(batch)
+
+    def _reference(self, batch: list[str]) -> tuple[Offsets, Ids]:
         # num_threads=1: the default starts a thread for every core, in each of the worker processes.
         options = {"num_threads": 1, "add_bos": False, "add_eos": False}
-        return gather(
-            (ids for batch in in_batches(texts) for ids in self._processor.EncodeAsNumpy(batch, **options)), self.dtype
-        )
+        return gather(self._processor.EncodeAsNumpy(batch, **options), np.dtype(np.uint32))
 
     def decode(self, ids: NDArray[Any]) -> str:
         """Join the pieces; control pieces become nothing, and bytes that are not UTF-8 become U+FFFD."""
