@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from . import options
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,41 +17,6 @@ if TYPE_CHECKING:
     from .fit_report import Analysis, Decisions
     from .runs import RunsTable
     from .supply import Stratum
-
-
-def _names(_: click.Context, parameter: click.Parameter, given: Sequence[str]) -> dict[str, str]:
-    """`NAME=VALUE` options as a mapping."""
-    pairs = [text.partition("=") for text in given]
-    wrong = [text for text, (name, sign, value) in zip(given, pairs, strict=True) if not (name and sign and value)]
-    if wrong:
-        raise click.BadParameter(f"{wrong[0]!r}: write NAME=VALUE", param=parameter)
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def _count(_: click.Context, parameter: click.Parameter, given: str | None) -> float | None:
-    """A number, with a unit if people like: 70M, 1.5B, 3e19."""
-    if given is None:
-        return None
-    from .runs import as_number
-
-    value = as_number(given)
-    if not 0 <= value < float("inf"):
-        raise click.BadParameter(f"{given!r} is no count. Write 70000000, 70M or 7e7", param=parameter)
-    return value
-
-
-def _sizes(context: click.Context, parameter: click.Parameter, given: str) -> int | tuple[float, ...]:
-    """How many sizes, or a list of them."""
-    if given.isdigit() and int(given) < 100:
-        return int(given)
-    return tuple(_count(context, parameter, one) or 0.0 for one in given.split(","))
-
-
-def _target(context: click.Context, parameter: click.Parameter, given: str | None) -> tuple[float, float] | None:
-    if given is None:
-        return None
-    params, _, tokens = given.partition(",")
-    return _count(context, parameter, params) or 0.0, _count(context, parameter, tokens) or 0.0
 
 
 def _prior(law_name: str, given: dict[str, str], prior: Path | None) -> dict[str, float]:
@@ -111,9 +78,9 @@ def _strata(built: str | None, plan: Path | None, recipe: str | None) -> tuple[l
 
 
 @click.command()
-@click.option("--flops", required=True, callback=_count, help="FLOPs of all runs together, such as 1e19.")
+@click.option("--flops", required=True, callback=options.count, help="FLOPs of all runs together, such as 1e19.")
 @click.option(
-    "--sizes", default="6", callback=_sizes, show_default=True, help="How many sizes, or a list: 20M,40M,80M."
+    "--sizes", default="6", callback=options.sizes, show_default=True, help="How many sizes, or a list: 20M,40M,80M."
 )
 @click.option(
     "--shape", default="best", show_default=True, help="rectangle, isoflop, over-training, constant-ratio or best."
@@ -122,11 +89,13 @@ def _strata(built: str | None, plan: Path | None, recipe: str | None) -> tuple[l
 @click.option("--seeds", default=1, show_default=True, help="Runs in each cell.")
 @click.option("--span", default=16.0, show_default=True, help="Largest budget over smallest.")
 @click.option("--size-span", default=16.0, show_default=True, help="Largest size over smallest, if sizes are chosen.")
-@click.option("--least-size", default="0", callback=_count, help="No smaller model is trained.")
-@click.option("--least-tokens", default="0", callback=_count, help="No smaller budget is trained on.")
-@click.option("--target", callback=_target, help="What is to be predicted: parameters,tokens, such as 7B,140B.")
+@click.option("--least-size", default="0", callback=options.count, help="No smaller model is trained.")
+@click.option("--least-tokens", default="0", callback=options.count, help="No smaller budget is trained on.")
+@click.option("--target", callback=options.target, help="What is to be predicted: parameters,tokens, such as 7B,140B.")
 @click.option("--law", "law_name", default="chinchilla", show_default=True, help="The law that will be fitted.")
-@click.option("--theta", multiple=True, callback=_names, metavar="NAME=VALUE", help="A parameter that is assumed.")
+@click.option(
+    "--theta", multiple=True, callback=options.names, metavar="NAME=VALUE", help="A parameter that is assumed."
+)
 @click.option("--prior", type=click.Path(path_type=Path), help="A fit.json, whose parameters are assumed.")
 @click.option("--seed-noise", default=0.0024, show_default=True, help="Between seeds: standard deviation of log loss.")
 @click.option("--misfit", default=0.0042, show_default=True, help="Between a cell and the law, likewise.")
@@ -230,7 +199,7 @@ OBJECTIVES = ("huber", "absolute", "squares")
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Write fit.json and pictures here.")
 @click.option(
-    "--column", "columns", multiple=True, callback=_names, metavar="OURS=THEIRS", help="Which column is what."
+    "--column", "columns", multiple=True, callback=options.names, metavar="OURS=THEIRS", help="Which column is what."
 )
 @click.option(
     "--format",
@@ -249,7 +218,7 @@ OBJECTIVES = ("huber", "absolute", "squares")
     "--objective", default="huber", show_default=True, type=click.Choice(OBJECTIVES), help="What is made small."
 )
 @click.option("--delta", default=1e-3, show_default=True, help="Where Huber's squares end, in log loss.")
-@click.option("--fix", multiple=True, callback=_names, metavar="NAME=VALUE", help="Hold a parameter.")
+@click.option("--fix", multiple=True, callback=options.names, metavar="NAME=VALUE", help="Hold a parameter.")
 @click.option("--bootstraps", default=1000, show_default=True, help="Resampled fits for the intervals; 0 for none.")
 @click.option("--profiles", is_flag=True, help="Intervals by profile likelihood, too.")
 @click.option("--group", help="Draw runs that share this column together: seed, params …")
@@ -348,36 +317,24 @@ def _write_fit(
     click.echo(f"wrote {out}: fit.json and {sum(len(written) for written, _ in drawn)} pictures")
 
 
-def _causes(_: click.Context, parameter: click.Parameter, given: Sequence[str]) -> dict[str, dict[str, str]]:
-    """`CAUSE: NAME=VALUE, NAME=VALUE` options as a mapping."""
-    found: dict[str, dict[str, str]] = {}
-    for text in given:
-        name, changed = text.rpartition(":")[::2]
-        pairs = [pair.partition("=") for pair in changed.split(",")]
-        if not name.strip() or not all(left.strip() and right.strip() for left, _sign, right in pairs):
-            raise click.BadParameter(f"{text!r}: write 'CAUSE: NAME=VALUE, NAME=VALUE'", param=parameter)
-        found[name.strip()] = {left.strip(): right.strip() for left, _sign, right in pairs}
-    return found
-
-
 @click.command()
 @click.argument("runs")
 @click.option(
-    "--from", "start", multiple=True, callback=_names, metavar="NAME=VALUE", help="A choice of the first study."
+    "--from", "start", multiple=True, callback=options.names, metavar="NAME=VALUE", help="A choice of the first study."
 )
 @click.option(
     "--cause",
     "causes",
     multiple=True,
     required=True,
-    callback=_causes,
+    callback=options.causes,
     metavar="'CAUSE: NAME=VALUE, …'",
     help="What the second does otherwise; in order.",
 )
 @click.option("--names", nargs=2, default=("first", "second"), show_default=True, help="Of the two studies.")
 @click.option("--claimed", type=float, help="The exponent that the second published.")
 @click.option(
-    "--column", "columns", multiple=True, callback=_names, metavar="OURS=THEIRS", help="Which column is what."
+    "--column", "columns", multiple=True, callback=options.names, metavar="OURS=THEIRS", help="Which column is what."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Write reconcile.json and a waterfall here.")
 def reconcile(  # noqa: PLR0917 one for each option

@@ -84,6 +84,7 @@ def test_design_reads_what_text_there_is(tmp_path):
     ("arguments", "said"),
     [
         (["--flops", "lots"], "'lots' is no count. Write 70000000, 70M or 7e7"),
+        (["--flops", "1e19", "--target", "7B,0"], "'7B,0': write parameters,tokens, such as 7B,140B"),
         (["--flops", "1e19", "--shape", "star"], "The shape 'star' is not known. Choose one of best, rectangle"),
         (["--flops", "1e5", "--least-size", "1M"], "FLOPs pay for no run"),
         (["--flops", "1e19", "--law", "newton"], "--law: 'newton' is not known. Choose one of chinchilla"),

@@ -319,3 +319,18 @@ def test_rows_come_back():
     rows = rows_of(table({}, {"seed": 2}).columns)
     assert [row["seed"] for row in rows] == [1.0, 2.0]
     assert rows[0]["recipe"] == "clean"
+
+
+def test_the_reference_trainers_table_is_read_as_it_is():
+    from tokenladder.training.reference.settings import COLUMNS
+
+    row = {
+        "run": "clean-1M-4x128-1", "recipe": "clean", "rung": "1M", "params": 2e6, "params_non_embedding": 8e5,
+        "params_embedding": 1.2e6, "params_vocabulary": 1.2e6, "tokens": 4e6, "unique_tokens": 1e6, "epochs": 4.0,
+        "flops": 4.8e13, "steps": 1000, "batch_tokens": 4000, "loss": 4.0, "train_loss": 3.9,
+        "bits_per_byte": 4.0 / math.log(2) / 3.5, "bytes_per_token": 3.5, "vocabulary": 8000, "seed": 1,
+    }  # fmt: skip
+    assert set(row) >= set(COLUMNS)
+    runs = make_table([row], "runs.csv", {})
+    assert runs.notes == ()
+    assert {name: runs.columns[name][0] for name in row} == row
