@@ -79,7 +79,7 @@ def flags() -> NDArray[np.uint8]:
     """The properties of every code point.
 
     Returns:
-        uint8[0x110000]: bits SPACE, ALPHA, ALPHANUMERIC, WORD, SOLO, MARK, BREAK. Read only; 60 ms at the first call.
+        uint8[0x110000]: bits SPACE, ALPHA, ALPHANUMERIC, WORD, SOLO, MARK, BREAK. Read only; 40 ms at the first call.
 
     >>> bool(flags()[ord("é")] & WORD), bool(flags()[ord("中")] & SOLO), bool(flags()[ord("-")] & WORD)
     (True, True, False)

@@ -185,7 +185,7 @@ def _sign(near: Near, ids: NDArray[Any], signatures: NDArray[np.uint32], place: 
             documents = pa.record_batch([texts, *_plain(batch).columns[1:]], ["text", *columns[1:]])
             stop = first + len(batch)
             found = text_buffers(texts)
-            data, offsets = memoryview(found.data), found.offsets.tolist()
+            data, offsets = found.data.data, found.offsets.tolist()
             hashes = [
                 hashlib.blake2b(data[start:end], digest_size=16).digest() if valid else keys.NO_ID
                 for start, end, valid in zip(offsets, offsets[1:], found.valid.tolist(), strict=False)
