@@ -169,6 +169,38 @@ def descend(
     return ends, problem.values(problem.vectors(ends), weights)
 
 
+def polish(problem: Problem, point: Numbers, *, steps: int = 30) -> Numbers:
+    """Move an optimum to where the slope vanishes, as far as rounding allows.
+
+    Descents end where the objective no longer falls, which is flat to the square root of rounding: seven digits of a
+    parameter. Newton steps on the slope itself give the rest, as long as each makes it smaller.
+
+    Args:
+        problem: What was fitted; least absolute values have no slope to look at and are left alone.
+        point: float64[parameters], where a descent ended, in coordinates.
+        steps: At most so many.
+
+    Returns:
+        float64[parameters]: the same point where it is at a bound, or where steps do not help.
+    """
+    delta = problem.objective.delta
+    low, high = problem.bounds
+    best, smallest = point, np.inf
+    for _ in range(steps if delta > 0 else 0):
+        residuals, slopes = (each[0] for each in problem.slopes(point[None]))
+        if not (np.isfinite(residuals).all() and np.isfinite(slopes).all()):
+            break
+        inside = np.abs(residuals) <= delta
+        slope = slopes @ np.clip(residuals, -delta, delta)
+        steep = float(np.abs(slope / np.maximum(np.linalg.norm(slopes, axis=1), 1e-300)).max())
+        if not steep < smallest or (point <= low).any() or (point >= high).any():
+            break
+        best, smallest = point, steep
+        step = _solve(((slopes * inside) @ slopes.T)[None], slope[None])[0]
+        point = np.clip(point - step, low, high)
+    return best
+
+
 def _descend(
     problem: Problem,
     ends: Numbers,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .columns import Numbers, Runs
-from .descent import Problem, descend
+from .descent import Problem, descend, polish
 from .law import Law
 from .objectives import Huber, Objective
 from .starts import starts
@@ -164,6 +164,9 @@ def _optima(problem: Problem, ends: Numbers, values: Numbers) -> tuple[Optimum, 
             kept.append(int(index))
             members.append(1)
     best = values[kept[0]]
+    for place in kept:
+        ends[place] = polish(problem, ends[place])
+    vectors, values = problem.vectors(ends), problem.values(problem.vectors(ends))
     return tuple(
         Optimum(dict(zip(problem.law.names, map(float, vectors[place]), strict=True)), float(values[place]), count)
         for place, count in zip(kept, members, strict=True)
@@ -173,8 +176,7 @@ def _optima(problem: Problem, ends: Numbers, values: Numbers) -> tuple[Optimum, 
 
 def _finish(problem: Problem, optima: tuple[Optimum, ...]) -> Fit:
     law, theta = problem.law, optima[0].theta
-    points = problem.coordinates(law.vector(theta))[None]
-    residuals, slopes = problem.slopes(points)
+    residuals, slopes = problem.slopes(problem.coordinates(law.vector(theta))[None])
     norms = np.linalg.norm(slopes[0], axis=1)
     scaled = slopes[0] / np.where(norms > 0, norms, 1.0)[:, None]
     singular = np.linalg.svd(scaled, compute_uv=False)

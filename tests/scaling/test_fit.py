@@ -50,8 +50,11 @@ def test_optima_are_exact_to_nine_digits():
     runs = published.chinchilla()
     usual = fit(LAWS["chinchilla"], runs)
     more = fit(LAWS["chinchilla"], take(runs, np.arange(240)[::-1]), descents=40)
-    assert more.vector == pytest.approx(usual.vector, rel=3e-7)
+    assert more.vector == pytest.approx(usual.vector, rel=1e-9)
     assert more.value == pytest.approx(usual.value, rel=1e-12)
+    slopes = usual.problem.slopes(usual.problem.coordinates(usual.vector)[None])[1][0]
+    pull = np.clip(usual.residuals, -1e-3, 1e-3)
+    assert np.abs(slopes @ pull) == pytest.approx(np.zeros(5), abs=1e-13 * np.abs(slopes * pull).sum(1).max())
 
 
 @pytest.mark.parametrize(
