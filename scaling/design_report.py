@@ -100,10 +100,12 @@ def make_design(  # noqa: PLR0917 what a design is made of
         passes: How often it may be read.
 
     Raises:
-        ValueError: The shape is not known, or the FLOPs do not pay for it.
+        ValueError: The shape is not known, the FLOPs do not pay for it, or text is to be read less than once.
     """
     if shape != BEST and shape not in SHAPES:
         raise ValueError(f"The shape {shape!r} is not known. Choose one of {', '.join((BEST, *SHAPES))}.")
+    if not passes >= 1:
+        raise ValueError(f"passes: text is read once or more, not {passes:g} times.")
     target = target or default_target(wish.flops)
     options: dict[str, Option] = {}
     for name in SHAPES:

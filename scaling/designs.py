@@ -191,7 +191,7 @@ def _solve(shape: str, wish: Wish, sizes: Numbers) -> tuple[Numbers, Numbers]:
 
 def _relative_cells(shape: str, wish: Wish, sizes: Numbers) -> tuple[Numbers, Numbers]:
     """Sizes, and tokens up to one common factor, of every cell that the shape could have."""
-    steps = np.geomspace(1 / wish.span, 1, wish.rungs) if wish.rungs > 1 else np.ones(1)
+    steps = np.unique(np.geomspace(1 / wish.span, 1, wish.rungs)) if wish.rungs > 1 else np.ones(1)
     if shape == "constant-ratio":
         return sizes, sizes
     params = np.repeat(sizes, steps.size)

@@ -22,6 +22,9 @@ from .registry import LAWS, MIXTURES
 from .runs import RunsTable, finite
 from .seed_noise import Cell, Difference, SeedNoise, difference, log_losses, seed_noise
 
+LEAST_SAMPLES = 10
+"""Bootstraps; fewer have no standard error to speak of."""
+
 MOST_PAIRS = 45
 """Pairs of recipes whose differences and crossings are told: those of ten recipes."""
 
@@ -121,8 +124,10 @@ def analyse(
         profiled: Work out profile likelihoods too.
 
     Raises:
-        ValueError: The law, a column or the runs do not allow it; the message names the recipe.
+        ValueError: Too few bootstraps, or the law, a column or the runs do not allow it; the message names the recipe.
     """
+    if 0 < samples < LEAST_SAMPLES:
+        raise ValueError(f"{samples} bootstraps make no interval. Give {LEAST_SAMPLES} or more, or 0 for none.")
     found = []
     for recipe in [""] if pooled else table.recipes():
         runs = dict(table.columns) if pooled else table.of_recipe(recipe)
@@ -261,11 +266,12 @@ def _safe(name: str) -> str:
 
 def as_value(table: RunsTable, analyses: Sequence[Analysis], decisions: Decisions | None) -> dict[str, Any]:
     """Everything as JSON values; numbers that are not finite are null."""
-    return {
+    value = {
         "runs": {"path": table.path, "count": len(table), "notes": list(table.notes)},
         "fits": [_analysis(one) for one in analyses],
         "decisions": _decisions(decisions) if decisions is not None else None,
     }
+    return dict(finite(value))
 
 
 def _analysis(one: Analysis) -> dict[str, Any]:

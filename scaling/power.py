@@ -53,8 +53,11 @@ def power(
     if degrees < 1:
         raise ValueError("One run of each recipe tells nothing of their scatter. Give 2 seeds or more, or more cells.")
     edge = float(stdtrit(degrees, 1 - level / 2))
+    error = difference_error(noise, cells, seeds, shared)
+    if error == 0:
+        return 1.0 if difference else level
     # scipy's noncentral t is NaN for tails below some 1e-16.
-    shift = abs(difference) / difference_error(noise, cells, seeds, shared)
+    shift = abs(difference) / error
     missed, wrong_way = (float(nctdtr(degrees, shift, end)) for end in (edge, -edge))
     return min(1 - (0 if math.isnan(missed) else missed) + (0 if math.isnan(wrong_way) else wrong_way), 1.0)
 

@@ -253,9 +253,13 @@ def rows_of(runs: Runs) -> list[dict[str, Any]]:
 
 
 def finite(value: Any) -> Any:
-    """A value for JSON, which has no infinity: null for a number that is not finite, all else as it is.
+    """A value for JSON, which has no infinity: null for each number that is not finite, inside of lists and tables too.
 
-    >>> finite(1.5), finite(math.inf), finite("clean")
-    (1.5, None, 'clean')
+    >>> finite({"a": [1.5, math.inf], "b": "clean"})
+    {'a': [1.5, None], 'b': 'clean'}
     """
+    if isinstance(value, dict):
+        return {name: finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .design_report import Design, comparison
+from .fit import ILL_CONDITIONED
 from .fit_report import Analysis, Decisions
 from .plots import short
 from .reconcile_report import Reconciliation
@@ -67,6 +68,7 @@ def show_design(design: Design, difference: float | None) -> None:
     heads: tuple[str, ...] = ("shape", "runs", "sizes", "tokens", "FLOPs", "α", "β", "N*", "target")
     title = f"standard errors of each shape: α, β, the exponent of N*(C), log loss at {target}"
     show(title, heads, rows, console)
+    _show_doubt(console, design)
     cells = list(zip(design.grid.params.tolist(), design.grid.tokens.tolist(), strict=True))
     lines: list[tuple[str, ...]] = []
     for params, tokens in cells[:CELLS]:
@@ -90,6 +92,22 @@ def show_design(design: Design, difference: float | None) -> None:
         _show_power(console, design, difference)
     if design.needs:
         _show_needs(console, design)
+
+
+def _show_doubt(console: Console, design: Design) -> None:
+    """Where the chosen plan cannot tell what is asked of it."""
+    known = design.options[design.chosen].precision
+    if known is None:
+        return
+    if known.target is not None and known.target == float("inf"):
+        console.print(
+            "doubt: this plan cannot predict the target at all. Give more sizes (three or more) or budgets.\n"
+        )
+    elif known.condition > ILL_CONDITIONED:
+        console.print(
+            f"doubt: some combination of parameters hardly changes any loss of this plan (condition number "
+            f"{known.condition:.1e}), so these errors are too small. Vary the ratio of tokens to parameters.\n"
+        )
 
 
 def _show_power(console: Console, design: Design, difference: float) -> None:

@@ -70,6 +70,17 @@ def test_design_shows_shapes_and_writes_what_jobs_need(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--sizes", "20M,80M"], "doubt: this plan cannot predict the target at all."),
+        (["--shape", "constant-ratio"], "doubt: some combination of parameters hardly changes any loss of this plan"),
+    ],
+)
+def test_design_doubts_what_cannot_be_told(arguments, said):
+    assert said in run("design", "--flops", "1e19", *arguments)
+
+
 def test_design_reads_what_text_there_is(tmp_path):
     plan = tmp_path / "plan.json"
     plan.write_text(json.dumps({"sources": {"web": {"bytes": 4e9}}, "recipes": {"raw": {"weights": None}}}))
@@ -94,6 +105,7 @@ def test_design_reads_what_text_there_is(tmp_path):
         (["--flops", "1e19", "--study", "nowhere.toml"], "--study: nowhere.toml: there is no such study file."),
         (["--flops", "1e19", "--built", "nowhere"], "nowhere: there is no such build or plan."),
         (["--flops", "1e19", "--seed-noise", "0", "--misfit", "0"], "Noise needs standard deviations of log loss"),
+        (["--flops", "1e19", "--passes", "0"], "passes: text is read once or more, not 0 times."),
         (["--flops", "1e19", "--seeds", "0"], "seeds: 0 is too little. Give a larger one."),
     ],
 )  # fmt: skip
@@ -167,6 +179,7 @@ def test_pooled_recipes_get_one_fit(two_recipes):
         (["--fix", "Z=1"], "has no parameter 'Z'"),
         (["--recipe", "dirty"], "has no recipe 'dirty'. There are: clean, raw."),
         (["--drop-highest", "36"], "36 of 36 runs cannot be left out."),
+        (["--bootstraps", "3"], "3 bootstraps make no interval. Give 10 or more, or 0 for none."),
         (["--group", "lab"], "The runs have no column 'lab' to draw by."),
         (["--delta", "0"], "Huber's delta is the largest residual that is squared"),
         (["--column", "loss"], "'loss': write NAME=VALUE"),

@@ -72,6 +72,12 @@ def test_a_rectangle_by_hand():
     assert grid.flops == 6 * 3e8 * 7e9
 
 
+def test_budgets_without_a_span_are_one():
+    grid = make_grid("rectangle", Wish(1e19, sizes=(1e7, 1e8), rungs=4, span=1))
+    assert grid.params.tolist() == [1e7, 1e8]
+    assert len(grid.budgets) == 1
+
+
 def test_isoflop_cells_of_one_sum_cost_the_same():
     grid = make_grid("isoflop", Wish(1e20, rungs=3, span=16))
     sums = np.log(6 * grid.params * grid.tokens)

@@ -76,6 +76,12 @@ def test_what_no_number_of_seeds_can_show():
         power(0.1, Noise(), seeds=1)
 
 
+def test_without_noise_every_difference_is_found():
+    noise = Noise(seed=0.0, misfit=0.001)
+    assert power(1e-9, noise) == 1
+    assert power(0.0, noise) == 0.05
+
+
 def test_parameters_of_two_recipes():
     assert parameter_power(0.0, 0.1, 0.1) == pytest.approx(0.05)
     rng = np.random.default_rng(4)
