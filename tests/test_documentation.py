@@ -172,7 +172,7 @@ def package_modules() -> list[str]:
     return sorted(module.name for module in found if not module.name.endswith(".__main__"))
 
 
-NEEDS = {"tokenladder.training.reference.model": "torch"}
+NEEDS = {"tokenladder.training.reference.model": "torch", "tokenladder.training.torch_data": "torch"}
 """What a module imports that the tests do without."""
 
 

@@ -211,15 +211,22 @@ class Stream:
         while self.sequences is None or position < self.sequences:
             left = block if self.sequences is None else min(block, (self.sequences - position) // together)
             if not left:  # the last step is not full
-                rest = (self.sequences or 0) - position
-                start, stop = rest * rank // ranks, rest * (rank + 1) // ranks
-                if stop > start:
-                    yield self.batch(np.arange(position + start, position + stop))
+                rest = self.step(position, size, rank=rank, ranks=ranks)
+                if len(rest):
+                    yield self.batch(rest)
                 return
             starts = position + rank * size + together * np.arange(left)
             positions = (starts[:, None] + np.arange(size)).reshape(-1)
             yield from self._block(positions, size, self._wanted(position, left * together))
             position += left * together
+
+    def step(self, position: int, size: int, *, rank: int = 0, ranks: int = 1) -> NDArray[np.int64]:
+        """The positions that a rank takes in the step that begins at `position`; see `batches`."""
+        together = size * ranks
+        if self.sequences is None or position + together <= self.sequences:
+            return position + rank * size + np.arange(size)
+        rest = max(0, self.sequences - position)
+        return position + np.arange(rest * rank // ranks, rest * (rank + 1) // ranks)
 
     def _block(self, positions: NDArray[np.int64], size: int, wanted: list[collections.deque[int]]) -> Iterator[Batch]:
         places = self.order.places(positions)
