@@ -24,6 +24,7 @@ FAMILIES = {
     "fineweb": "fineweb:FineWeb",
     "function": "functions:Function",
     "gopher": "gopher:Gopher",
+    "importance": "importance:Importance",
     "lengths": "lengths:Lengths",
     "licence": "licences:Licence",
     "manipulation": "manipulation:Manipulation",

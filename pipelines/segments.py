@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 INDEX, TOKENS = ".index", ".tokens"
 
-_INDEX = np.dtype([("row", "<u4"), ("start", "<i8"), ("tokens", "<i8")])
+ENTRY = np.dtype([("row", "<u4"), ("start", "<i8"), ("tokens", "<i8")])
+"""Of an index: a row of the part, where its tokens start, and how many they are."""
 
 
 def _folder(place: Store, tokenizer: str, part: str) -> str:
@@ -58,7 +59,7 @@ def counts(place: Store, tokenizer: str, part: str, rows: int) -> NDArray[np.int
     out = np.zeros(rows, np.int64)
     folder = _folder(place, tokenizer, part)
     for name in _names(folder):
-        index = _mapped(store.join(folder, name + INDEX), _INDEX)
+        index = _mapped(store.join(folder, name + INDEX), ENTRY)
         out[index["row"]] = index["tokens"]
     return out
 
@@ -80,7 +81,7 @@ def write(  # noqa: PLR0917 each is a column or says whose
     name = store.fingerprint([int(row) for row in rows])  # in order: content follows it
     little = np.ascontiguousarray(ids, ids.dtype.newbyteorder("<"))
     store.write_bytes(store.join(folder, name + TOKENS), pa.py_buffer(little))
-    index = np.empty(len(rows), _INDEX)
+    index = np.empty(len(rows), ENTRY)
     index["row"], index["start"], index["tokens"] = rows, offsets[:-1], np.diff(offsets)
     store.write_bytes(store.join(folder, name + INDEX), index[np.argsort(index["row"])].tobytes())
 
@@ -98,7 +99,7 @@ class Reader:
         """Open the indexes of all segments of the part."""
         folder = _folder(place, tokenizer, part)
         self._segments = [
-            _Segment(store.join(folder, name + TOKENS), _mapped(store.join(folder, name + INDEX), _INDEX))
+            _Segment(store.join(folder, name + TOKENS), _mapped(store.join(folder, name + INDEX), ENTRY))
             for name in _names(folder)
         ]
 

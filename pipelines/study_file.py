@@ -30,7 +30,7 @@ TOKENIZERS = {
 """What a study writes as the tokenizer's `type`."""
 
 
-LISTS = frozenset({"files", "path_files"})
+LISTS = frozenset({"files", "path_files", "raw", "target"})
 """Keys of a score that hold paths; relative ones start at the study's folder."""
 
 

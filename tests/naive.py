@@ -504,6 +504,30 @@ def spearman(values):
     return float(both) / math.sqrt(own * other)
 
 
+# --- filters: importance ------------------------------------------------------------------------------------------
+
+
+def importance(text: str, target, raw, buckets: int) -> tuple[float, int]:
+    """The log ratio of likelihoods of a text's words and pairs, and how many those are."""
+    import math
+
+    def hashed(one):
+        return [
+            fmix64(value + (ngram << 32) & MASK64) % buckets
+            for ngram in (1, 2)
+            for value in elements(one, "words", ngram)
+        ]
+
+    counts = [[1] * buckets, [1] * buckets]
+    for which, texts in enumerate((target, raw)):
+        for one in set(texts):
+            for bucket in hashed(one):
+                counts[which][bucket] += list(texts).count(one)
+    sums = [sum(each) for each in counts]
+    mine = hashed(text)
+    return sum(math.log(counts[0][b] / sums[0]) - math.log(counts[1][b] / sums[1]) for b in mine), len(mine)
+
+
 # --- filters: source code -----------------------------------------------------------------------------------------
 
 

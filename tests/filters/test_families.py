@@ -26,6 +26,10 @@ PARAMETERS = {
     "fineweb": {},
     "function": {"function": str(Path(__file__).parent / "own_score.py") + ":count", "arguments": {"letter": "e"}},
     "gopher": {"min_words": 5},
+    "importance": {
+        "target": (str(Path(__file__).parent / "listed_words.txt"),),
+        "raw": (str(Path(__file__).parent / "listed_domains.txt"),),
+    },
     "lengths": {},
     "licence": {},
     "manipulation": {},
