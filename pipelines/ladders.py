@@ -1,4 +1,11 @@
-"""The driver's side of a ladder: how many sequences of each stratum, how much to encode, where shards are cut."""
+"""The driver's side of a ladder: how many sequences of each stratum, how much to encode, where shards are cut.
+
+What it comes to for ten billion documents, all of one stratum and all within the budget: the driver holds one histogram
+of 4,096 buckets for each stratum, 64 KB. The exchange moves 48 bytes a document to the groups, 480 GB, and 22 bytes
+back to the parts, 220 GB. A group is a bucket at least: 4,096 groups of 2.4 million documents, of which the largest is
+120 MB as it comes and some four times that while it is sorted. A ladder of a hundredth of the pool moves some two
+hundredths of that, because documents beyond its needs are neither encoded nor sent.
+"""
 
 from __future__ import annotations
 
