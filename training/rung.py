@@ -140,16 +140,16 @@ class Rung:
 
     def _shard_file(self, shard: dict[str, Any]) -> ShardFile:
         path = shard["path"]
-        if path.startswith("/") or ".." in path.split("/") or store.is_remote(path):
+        if path[:1] == "/" or "://" in path or ".." in path.split("/"):
             raise store.UserError(f"The manifest names a shard outside its folder: {path!r}.")
         if not _SHA256.fullmatch(shard["sha256"]):
             raise store.UserError(f"The manifest gives the shard {path!r} no SHA-256, but {shard['sha256']!r}.")
         return ShardFile(
-            store.join(self._root, path),
+            f"{self._root}/{path}",
             shard["sha256"],
             shard["sequences"],
             self.length,
-            self.dtype.name,
+            self.manifest["tokenizer"]["dtype"],
             self.vocabulary_size,
         )
 
