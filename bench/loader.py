@@ -103,11 +103,10 @@ def grain(tokens: np.ndarray, *, shuffled: bool) -> Callable[[], Iterator[Any]]:
 
 
 def litdata(folder: Path, tokens: np.ndarray) -> Callable[[], Iterator[Any]]:
-    """litdata's own format with its TokensLoader."""
+    """Litdata's own format with its TokensLoader."""
+    import torch
     from litdata.streaming import StreamingDataset, TokensLoader
     from litdata.streaming.cache import Cache as Writer
-
-    import torch
 
     if not (folder / "index.json").exists():
         folder.mkdir(parents=True)
