@@ -83,7 +83,7 @@ def commands(text: str) -> Iterator[tuple[str, str]]:
 def run(argv: list[str], folder: Path, place: str) -> str:
     """What the command prints on its standard output; a failure shows all of it, and where it is documented."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = dict(os.environ, PATH=path, COLUMNS="100")
+    environment = dict(os.environ, PATH=path, COLUMNS="100", TOKENLADDER_CACHE=str(folder / "shard-cache"))
     done = subprocess.run(argv, cwd=folder, env=environment, text=True, check=False, capture_output=True)
     assert done.returncode == 0, f"{place}: exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
