@@ -178,12 +178,15 @@ class EnglishWords:
                 'words = "english" needs spaCy, which is not installed. Install it with: pip install '
                 "'tokenladder[english]'. Or take words = \"unicode\", which needs nothing."
             ) from error
-        self._language = Language()
+        self._make = Language
         self.version = metadata.version("spacy")
         self.lock = threading.RLock()
         self._forget()
 
     def _forget(self) -> None:
+        """Begin with nothing. spaCy too: its tables of words grow by 30 bytes for each one that it gives back."""
+        self._tokenizer: Any = None  # the old one goes before the new one comes
+        self._tokenizer = self._make().tokenizer
         self.chunks = no_chunks(1 << 15, 1 << 18)
         self.known = 0
 
@@ -228,8 +231,8 @@ class EnglishWords:
             return
         start, stop = self.chunks.starts[before], self.chunks.starts[self.known]
         text = self.chunks.data[start:stop].tobytes().decode("utf-8", "replace")
-        with self._language.memory_zone():  # frees what spaCy keeps of each word
-            tokens = self._language.tokenizer(text.replace("IS_ALPHA", "IS_ALPHB"))
+        with self._tokenizer.vocab.memory_zone():  # frees what spaCy keeps of each word
+            tokens = self._tokenizer(text.replace("IS_ALPHA", "IS_ALPHB"))
             begins = tokens.to_array("IDX").astype(np.int64)
             lengths = tokens.to_array("LENGTH").astype(np.int64)
         known = int(self.chunks.first[before])
