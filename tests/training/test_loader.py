@@ -444,3 +444,30 @@ def test_the_loader_imports_neither_beam_nor_torch():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# object stores
+
+
+def test_rungs_on_object_stores_are_fetched_once(tmp_path, cache, monkeypatch):
+    from pyarrow import fs
+
+    from tokenladder.pipelines import store
+
+    tokens = make(tmp_path / "bucket" / "out", {"all": [4] * 10})["all"]
+    read, real = [], store.read_bytes
+
+    def counted(path):
+        read.append(path)
+        return real(path)
+
+    bucket = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    monkeypatch.setattr(store, "place", lambda path: store.Place(bucket, path.removeprefix("s3://")))
+    monkeypatch.setattr(store, "read_bytes", counted)
+    for _ in range(2):
+        stream = Stream(open_rung("s3://bucket/out", "all-10", cache=cache, read_ahead=3), shuffled=True, epochs=2)
+        rows = np.concatenate([batch.tokens for batch in stream.batches(7)])
+        assert sorted(rows.tolist()) == sorted([*tokens.tolist()] * 2)
+    assert sorted(path for path in read if path.endswith(".parquet")) == [
+        f"s3://bucket/out/shards/all/{n:05d}.parquet" for n in range(10)
+    ]
