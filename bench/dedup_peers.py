@@ -24,6 +24,8 @@ from dedup_truth import Verdict
 
 HERE = Path(__file__).parent
 OURS = "TokenLadder"
+WORDS = "TokenLadder, words"
+"""The same with shingles of words for code too, as the peers have them and as the truth is."""
 COMMAND_LINE = (sys.executable, "-m", "tokenladder", "dedup", "--quiet", "--workers", "1")
 BY_CARGO = "duplodocus"
 PACKAGES = {
@@ -123,8 +125,9 @@ def dedup(name: str, program: Path, documents: Path, out: Path) -> Run:
         UnavailableError: The tool failed.
     """
     shutil.rmtree(out, ignore_errors=True)
-    if name == OURS:
-        usage = checked([*COMMAND_LINE, documents, "--out", out])
+    if name in {OURS, WORDS}:
+        unit = ["--unit", "words"] if name == WORDS else []
+        usage = checked([*COMMAND_LINE, documents, "--out", out, *unit])
         return Run(usage.cpu, usage.wall, verdict(listed(documents, out)))
     out.mkdir(parents=True)
     if name == BY_CARGO:

@@ -3,7 +3,7 @@
     python bench/peer_dedup.py TOOL dedup DOCUMENTS OUT       Parquet in, kept rows out; OUT/verdict.json says the rest
     python bench/peer_dedup.py TOOL sign DOCUMENTS            prints the CPU seconds of signatures alone
 
-All tools get shingles of 5 words, 18 bands of 6 values and a threshold of .7, and otherwise their own defaults. Those
+All tools get shingles of 5 words, 18 bands of 6 values and a threshold of .72, and otherwise their own defaults. Those
 that take tokens get the lower-cased runs of word characters of a text, joined by fives, the shortest Python for it.
 Where a tool gives candidates and a similarity, its own estimate decides; clusters are the connected components.
 """
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-NGRAM, BANDS, ROWS, THRESHOLD = 5, 18, 6, 0.7
+NGRAM, BANDS, ROWS, THRESHOLD = 5, 18, 6, 0.72
 WORD = re.compile(r"\w+")
 
 

@@ -240,7 +240,7 @@ def export(out: str, rung: str, form: str, folder: str) -> None:
 @click.option("--mark", is_flag=True, help="Keep all rows, with columns that say which are duplicates, and of what.")
 @click.option("--list", "only_list", is_flag=True, help="Write the list of duplicates alone.")
 @click.option("--text", default="text", help="Column of the text.", show_default=True)
-@click.option("--threshold", default=0.7, help="Least Jaccard similarity.", show_default=True)
+@click.option("--threshold", default=0.72, help="Least Jaccard similarity.", show_default=True)
 @click.option(
     "--unit",
     type=click.Choice(["auto", "words", "characters", "code"]),

@@ -70,7 +70,7 @@ class Near:
     ngram: int | None = None
     bands: int = 18
     rows: int = 6
-    threshold: float = 0.7
+    threshold: float = 0.72
 
     def __post_init__(self) -> None:
         """Check the threshold; the signature checks the rest.
