@@ -216,7 +216,7 @@ def decode(out: str, recipe: str, sequences: str) -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["jsonl.zst", "parquet", "nanogpt", "megatron"]),
+    type=click.Choice(["jsonl.zst", "parquet", "nanogpt", "megatron", "mds", "litdata"]),
     required=True,
     help="Documents as text (jsonl.zst, parquet), or tokens.",
 )

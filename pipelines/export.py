@@ -6,11 +6,16 @@ import hashlib
 from dataclasses import asdict
 from typing import Any
 
-from . import export_text, export_tokens, store
+from . import export_samples, export_text, export_tokens, store
 from .rungs import open_result
 
 TEXTS = {"jsonl.zst": export_text.write_jsonl, "parquet": export_text.write_parquet}
-TOKENS = {"nanogpt": export_tokens.write_nanogpt, "megatron": export_tokens.write_megatron}
+TOKENS = {
+    "nanogpt": export_tokens.write_nanogpt,
+    "megatron": export_tokens.write_megatron,
+    "mds": export_samples.write_mds,
+    "litdata": export_samples.write_litdata,
+}
 FORMATS = (*TEXTS, *TOKENS)
 
 SAYS = "export.json"

@@ -5,7 +5,6 @@
   prefix of the file is mixed as the rung is.
 - `megatron`: `train.bin` and `train.idx` of Megatron-LM's indexed datasets, a sequence for each document. Megatron cuts
   and shuffles by itself. Ids of more than 16 bits are int32 there: it knows no uint32.
-- `mds` and `litdata`: a sample for each sequence of the stream, written by the libraries themselves.
 
 The held-out set, where there is one, is written beside it as `val` (for Megatron, `valid`).
 """
@@ -55,7 +54,7 @@ def _growing(path: str) -> Iterator[BinaryIO]:
         raise
 
 
-def _sides(result: Result, rung: Rung, held_out: str) -> list[tuple[str, Rung]]:
+def sides(result: Result, rung: Rung, held_out: str) -> list[tuple[str, Rung]]:
     """The rung as `train`, and the held-out set where there is one and the rung is not itself."""
     rungs = result.rungs()
     beside = [(held_out, rungs[HELD_OUT])] if HELD_OUT in rungs and rung.name != HELD_OUT else []
@@ -65,7 +64,7 @@ def _sides(result: Result, rung: Rung, held_out: str) -> list[tuple[str, Rung]]:
 def write_nanogpt(result: Result, rung: Rung, folder: str) -> list[str]:
     """Write `train.bin`, and `val.bin` of the held-out set; returns the names of the files."""
     files = []
-    for name, one in _sides(result, rung, "val"):
+    for name, one in sides(result, rung, "val"):
         files.append(f"{name}.bin")
         with _growing(store.join(folder, files[-1])) as file:
             for shard in one.shards:
@@ -82,7 +81,7 @@ def write_megatron(result: Result, rung: Rung, folder: str) -> list[str]:
     """
     files = []
     dtype = np.dtype("<u2" if result.manifest.tokenizer.dtype == "uint16" else "<i4")
-    for name, one in _sides(result, rung, "valid"):
+    for name, one in sides(result, rung, "valid"):
         lengths = []
         with _growing(store.join(folder, f"{name}.bin")) as file:
             for documents in read_documents(result, one):

@@ -6,6 +6,9 @@ import hashlib
 import io
 import json
 import struct
+import sys
+import types
+from pathlib import Path
 
 import little
 import numpy as np
@@ -180,7 +183,80 @@ def test_megatron_has_wide_ids_as_int32(result, tmp_path, monkeypatch):
         export_tokens.write_megatron(opened, opened.rung("held_out"), str(tmp_path))
 
 
-@pytest.mark.parametrize("form", sorted(FORMATS))
+class Written:
+    """A streaming library that remembers what it was given, by folder."""
+
+    def __init__(self):
+        self.samples, self.forms, self.merged = {}, {}, []
+
+    def mosaic(self):
+        outer = self
+
+        class MDSWriter:
+            def __init__(self, out, columns):
+                self.rows = outer.samples.setdefault(Path(out).name, [])
+                outer.forms[Path(out).name] = columns
+                self.out = Path(out)
+                self.out.mkdir(parents=True)  # it must not be there
+
+            def __enter__(self):
+                return self
+
+            def write(self, sample):
+                self.rows.append(sample["tokens"].tolist())
+
+            def __exit__(self, *_):
+                (self.out / "index.json").write_text("{}")
+
+        return types.SimpleNamespace(MDSWriter=MDSWriter)
+
+    def litdata(self):
+        outer = self
+
+        class Cache:
+            def __init__(self, folder, chunk_bytes, item_loader):
+                self.folder, self.rows = Path(folder), outer.samples.setdefault(Path(folder).name, [])
+                outer.forms[self.folder.name] = (chunk_bytes, item_loader)
+
+            def __setitem__(self, number, tensor):
+                assert number == len(self.rows)
+                assert tensor.dtype == np.int32
+                self.rows.append(tensor.tolist())
+
+            def done(self):
+                (self.folder / "chunk-0-0.bin").write_text("")
+
+            def merge(self):
+                (self.folder / "index.json").write_text("{}")
+
+        return Cache
+
+
+@pytest.mark.parametrize("form", ["mds", "litdata"])
+def test_streaming_libraries_are_given_the_sequences_of_the_stream(result, tmp_path, monkeypatch, form):
+    written = Written()
+    monkeypatch.setitem(sys.modules, "streaming", written.mosaic())
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(from_numpy=lambda ids: ids))
+    monkeypatch.setitem(sys.modules, "litdata", types.SimpleNamespace(TokensLoader=lambda block_size: block_size))
+    monkeypatch.setitem(sys.modules, "litdata.streaming", types.SimpleNamespace(Cache=written.litdata()))
+    said = export(str(result.out), RUNGS[1], form, str(tmp_path / "to"))
+    assert written.samples["train"] == result.tokens()[0].tolist()
+    assert len(written.samples["val"]) == result.manifest["held_out"]["sequences"]
+    expected = {"mds": {"tokens": "ndarray:uint16:64"}, "litdata": ("64MB", 64)}[form]
+    assert written.forms == {"train": expected, "val": expected}
+    chunks = [] if form == "mds" else ["train/chunk-0-0.bin"]
+    assert [one["path"] for one in said["files"]][: len(chunks) + 1] == [*chunks, "train/index.json"]
+
+
+@pytest.mark.parametrize(("form", "module"), [("mds", "streaming"), ("litdata", "litdata")])
+def test_a_streaming_library_that_is_not_installed(result, tmp_path, monkeypatch, form, module):
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace())
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(store.UserError, match=rf"--format {form}: needs a library .* 'tokenladder\[{form}\]'"):
+        export(str(result.out), RUNGS[0], form, str(tmp_path / "to"))
+
+
+@pytest.mark.parametrize("form", sorted(set(FORMATS) - {"mds", "litdata"}))
 def test_an_export_is_the_same_bytes_again_and_done_once(result, tmp_path, form):
     first, second = (export(str(result.out), RUNGS[0], form, str(tmp_path / name)) for name in ("one", "two"))
     assert first == second
