@@ -179,7 +179,7 @@ def main() -> None:
     for name, side in sides.items():
         try:
             speed, checked = rate(side())
-        except ModuleNotFoundError as error:
+        except ImportError as error:
             print(f"{name:45} left out: {error}")
         else:
             print(f"{name:45} {speed:9,.0f} M tokens/s   sum {checked}")

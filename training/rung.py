@@ -27,6 +27,9 @@ HELD_OUT = "held_out"
 OPEN_SHARDS = 16_384
 """Maps that a process holds; Linux allows 65,530."""
 
+LOOKS = 32
+"""Files that are looked for in the cache before one batch: 0.2 ms."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -272,20 +275,23 @@ class Rung:
         return table.sort_by([("row", "ascending"), ("position", "ascending")])
 
     def wanted(self, sequences: NDArray[np.int64]) -> collections.deque[int]:
-        """Numbers of the shards of these sequences that are not on this machine yet, in the order of first use."""
+        """Numbers of the shards of these sequences that are not open yet, in the order of first use."""
         if not self._read_ahead or self._addresses[0].all():
             return collections.deque()
         shards, first = np.unique(self._locate(sequences)[0], return_index=True)
         missing = shards[np.argsort(first)]
-        missing = missing[self._addresses[0][missing] == 0].tolist()
-        return collections.deque(n for n in missing if not self._cache.holds(self._shards[n]))
+        return collections.deque(missing[self._addresses[0][missing] == 0].tolist())
 
     def prefetch(self, wanted: collections.deque[int]) -> None:
         """Take shards off the front of `wanted` and fetch them in threads, `read_ahead` at most at a time."""
         self._coming = [future for future in self._coming if not future.done()]
-        while wanted and len(self._coming) < self._read_ahead:
-            self._pool = self._pool or ThreadPoolExecutor(self._read_ahead, "read-ahead")
-            self._coming.append(self._pool.submit(self._cache.fetch, self._shards[wanted.popleft()]))
+        for _ in range(min(len(wanted), LOOKS)):
+            if len(self._coming) >= self._read_ahead:
+                return
+            shard = self._shards[wanted.popleft()]
+            if not self._cache.holds(shard):
+                self._pool = self._pool or ThreadPoolExecutor(self._read_ahead, "read-ahead")
+                self._coming.append(self._pool.submit(self._cache.fetch, shard))
 
     @property
     def shard_sequences(self) -> int:
