@@ -36,6 +36,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 def _entries(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """What the manifest says of each thing that can be opened, by the name that the data card gives it."""
     out = {f"{name}-{rung['name']}": rung for name, recipe in manifest["recipes"].items() for rung in recipe["rungs"]}
+    out |= {f"{name}-{one['rung']}": one for name, one in manifest.get("curricula", {}).items()}
     return out | ({HELD_OUT: manifest["held_out"]} if manifest["held_out"] else {})
 
 
@@ -57,7 +58,7 @@ def read_manifest(out: str) -> dict[str, Any]:
 
 
 def list_rungs(out: str | os.PathLike[str]) -> list[str]:
-    """Names that `open_rung` knows: `RECIPE-RUNG`, and `held_out` where there is one.
+    """Names that `open_rung` knows: `RECIPE-RUNG`, `CURRICULUM-RUNG`, and `held_out` where there is one.
 
     Raises:
         UserError: The folder holds no build.
@@ -70,7 +71,7 @@ def open_rung(out: str | os.PathLike[str], name: str, *, cache: Cache | None = N
 
     Args:
         out: Folder of the build: a local path, s3:// or gs://.
-        name: `RECIPE-RUNG`, as on the data card, or `held_out`.
+        name: `RECIPE-RUNG`, `CURRICULUM-RUNG` or `held_out`, as on the data card.
         cache: Where decoded shards stand; by default `$TOKENLADDER_CACHE` or the user's folder for caches.
         read_ahead: Shards that are fetched at most before they are needed.
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tokenladder.pipelines.store import UserError
 from tokenladder.training import Cache, ShardError, Stream, list_rungs, open_rung
 from tokenladder.training.gather import gather, segments
+from tokenladder.training.reference.grid import rungs_of
 
 import naive
 
@@ -44,6 +45,14 @@ def test_a_rung_is_its_first_shards(tmp_path, cache):
     assert list_rungs(tmp_path / "out") == ["a-b-1", "a-b-2", "a-b-3", "held_out"]
     assert np.array_equal(np.stack(list(open_rung(tmp_path / "out", "a-b-2", cache=cache))), tokens["a-b"][:5])
     assert np.array_equal(np.stack(list(open_rung(tmp_path / "out", "held_out", cache=cache))), tokens["held_out"])
+
+
+def test_a_curriculum_opens_by_its_name_and_rung(tmp_path, cache):
+    tokens = make(tmp_path / "out", {"all": [2, 3]})["all"]
+    edit(tmp_path / "out", lambda m: m.update(curricula={"easy": m["recipes"]["all"]["rungs"][1] | {"rung": "2"}}))
+    assert list_rungs(tmp_path / "out") == ["all-1", "all-2", "easy-2"]
+    assert np.array_equal(np.stack(list(open_rung(tmp_path / "out", "easy-2", cache=cache))), tokens)
+    assert rungs_of(str(tmp_path / "out"), ["easy"]) == [("easy", "2")]
 
 
 def test_sequences_of_one_shard_are_views(tmp_path, cache):

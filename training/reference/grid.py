@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def rungs_of(out: str, wanted: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """(recipe, rung) of the names that a person gives: `RECIPE-RUNG`, or a recipe for all of its rungs.
+    """(recipe, rung) of the names that a person gives: `RECIPE-RUNG`, a recipe for all of its rungs, a curriculum.
 
     Args:
         out: Folder of the build.
@@ -34,12 +34,11 @@ def rungs_of(out: str, wanted: Sequence[str] = ()) -> list[tuple[str, str]]:
     Raises:
         UserError: A name is of nothing in the build.
     """
-    recipes = {
-        name: [(name, rung["name"]) for rung in recipe["rungs"]]
-        for name, recipe in read_manifest(out)["recipes"].items()
-    }
+    manifest = read_manifest(out)
+    recipes = {name: [(name, rung["name"]) for rung in recipe["rungs"]] for name, recipe in manifest["recipes"].items()}
+    curricula = {name: [(name, one["rung"])] for name, one in manifest.get("curricula", {}).items()}
     pairs = {f"{recipe}-{rung}": [(recipe, rung)] for every in recipes.values() for recipe, rung in every}
-    known = pairs | recipes
+    known = pairs | recipes | curricula
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise store.UserError(f"{out}: has no rung or recipe {unknown[0]!r}. It has: {', '.join(known)}.")
