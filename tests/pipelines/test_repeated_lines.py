@@ -252,7 +252,13 @@ def test_to_remove_or_not_counts_no_line_again(rows, tmp_path):
     second = little.build(study, tmp_path / "out")
     after = little.stamps(tmp_path / "out" / ".store")
     assert {name: after[name] for name in before} == before
-    assert {name.split("/")[0] for name in after.keys() - before.keys()} == {"choices", "counts", "tokens", "ladders"}
+    assert {name.split("/")[0] for name in after.keys() - before.keys()} == {
+        "census",
+        "choices",
+        "counts",
+        "ladders",
+        "tokens",
+    }
     assert first.manifest["fingerprint"] != second.manifest["fingerprint"]
     assert "\n".join(second.texts("a")).count(MENU) <= 1 < kept.count(MENU)
 
