@@ -61,7 +61,7 @@ class RefinedWeb:
         url_share: float32; of the text's characters; 0 for an empty text.
 
     >>> page = "Home\n3 likes\nAll bears are welcome in this part of the woods, says https://bears.example/woods today."
-    >>> scored = RefinedWeb(max_flagged_words=0.2).score(pa.record_batch({"text": [page]}))
+    >>> scored = RefinedWeb(max_flagged_words=0.1).score(pa.record_batch({"text": [page]}))
     >>> scored.select(["reason", "counter_lines", "one_word_lines", "urls"]).to_pylist()
     [{'reason': 'flagged_words', 'counter_lines': 1, 'one_word_lines': 1, 'urls': 1}]
     """

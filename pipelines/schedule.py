@@ -104,7 +104,7 @@ def state_at(weights: NDArray[np.int64], position: int, checkpoints: Sequence[Se
 
     >>> weights = integer_weights([0.5, 0.25, 0.25])
     >>> state_at(weights, 7, [[2, 1, 1]]).given
-    array([4, 2, 1])
+    array([3, 2, 2])
     """
     if position < 0:
         raise ValueError(f"A place in the stream is 0 or more sequences; {position} was given.")
