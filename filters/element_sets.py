@@ -213,15 +213,15 @@ def _collect(  # noqa: PLR0917 (a kernel takes columns)
 
 
 @kernel
-def _bound(offsets: Any, values: Any, row: int, most: int) -> Any:
-    """The value up to which a set is complete."""
+def complete_to(offsets: Any, values: Any, row: int, most: int) -> Any:
+    """The value up to which a set is complete, where sets were cut to ``most`` values; 0 where none was."""
     if most and offsets[row + 1] - offsets[row] >= most:
         return values[offsets[row + 1] - 1]
     return np.uint32(0xFFFFFFFF)
 
 
 @kernel
-def _overlap(offsets: Any, values: Any, one: int, two: int, bound: Any) -> tuple[int, int, int]:
+def overlap(offsets: Any, values: Any, one: int, two: int, bound: Any) -> tuple[int, int, int]:
     """How many values up to ``bound`` are in both sets, in the first, and in the second."""
     first, second = offsets[one], offsets[two]
     both = 0
@@ -243,8 +243,8 @@ def _overlap(offsets: Any, values: Any, one: int, two: int, bound: Any) -> tuple
 def _jaccard(offsets: Any, values: Any, left: Any, right: Any, most: int, out: Any) -> None:  # noqa: PLR0917
     for pair in range(len(left)):
         one, two = left[pair], right[pair]
-        bound = min(_bound(offsets, values, one, most), _bound(offsets, values, two, most))
-        both, first, second = _overlap(offsets, values, one, two, bound)
+        bound = min(complete_to(offsets, values, one, most), complete_to(offsets, values, two, most))
+        both, first, second = overlap(offsets, values, one, two, bound)
         if first + second:
             out[pair] = both / (first + second - both)
 
@@ -252,7 +252,7 @@ def _jaccard(offsets: Any, values: Any, left: Any, right: Any, most: int, out: A
 @kernel
 def _containment(offsets: Any, values: Any, left: Any, right: Any, most: int, out: Any) -> None:  # noqa: PLR0917
     for pair in range(len(left)):
-        bound = _bound(offsets, values, right[pair], most)
-        both, first, _ = _overlap(offsets, values, left[pair], right[pair], bound)
+        bound = complete_to(offsets, values, right[pair], most)
+        both, first, _ = overlap(offsets, values, left[pair], right[pair], bound)
         if first:
             out[pair] = both / first

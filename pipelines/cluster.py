@@ -233,7 +233,7 @@ def _gather(values: Sequence[bytes], wanted: NDArray[np.uint64]) -> leaders.Sets
     order = rank[np.searchsorted(owner[rank], wanted)]
     offsets = np.r_[0, np.cumsum(length[order])]
     take = np.repeat(start[order] - offsets[:-1], length[order]) + np.arange(offsets[-1])
-    return leaders.Sets(offsets, every[take])
+    return leaders.Sets(offsets, every[take], MOST_ELEMENTS)
 
 
 def write_clusters(ordinal: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:

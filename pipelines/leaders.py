@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..filters import minhash
+from ..filters.element_sets import complete_to, overlap
 from ..filters.hashing import fmix64
 from ..filters.kernels import inlined, kernel
 from . import grouping
@@ -47,10 +48,13 @@ class Sets:
     Attributes:
         offsets: int64 of shape (n + 1,); set `i` is `values[offsets[i]:offsets[i + 1]]`.
         values: uint32, ascending in each set.
+        most: What the sets were cut to, their least values; one of so many is compared as far as it goes. 0 where all
+            are whole.
     """
 
     offsets: NDArray[np.int64]
     values: NDArray[np.uint32]
+    most: int = 0
 
 
 def leader_clusters(  # noqa: PLR0917 a kernel takes columns
@@ -104,6 +108,7 @@ def leader_clusters(  # noqa: PLR0917 a kernel takes columns
         threshold,
         sets.offsets if sets is not None else np.zeros(1, np.int64),
         sets.values if sets is not None else np.zeros(0, np.uint32),
+        sets.most if sets is not None else 0,
     )
 
 
@@ -199,6 +204,7 @@ def _lead(  # noqa: C901, PLR0912, PLR0917 a kernel takes columns
     threshold: float,
     offsets: Any,
     values: Any,
+    most: int,
 ) -> tuple[Any, Any]:
     count = len(signatures)
     leaders = np.arange(count)
@@ -219,7 +225,7 @@ def _lead(  # noqa: C901, PLR0912, PLR0917 a kernel takes columns
                 if seen[leader] == d:
                     continue
                 seen[leader] = d
-                if _similarity(signatures, offsets, values, d, leader, needed, threshold) >= 0:
+                if _similarity(signatures, offsets, values, most, d, leader, needed, threshold) >= 0:
                     joins[d] = True
                     break
             if joins[d]:
@@ -246,7 +252,7 @@ def _lead(  # noqa: C901, PLR0912, PLR0917 a kernel takes columns
                 if seen[leader] == d:
                     continue
                 seen[leader] = d
-                found = _similarity(signatures, offsets, values, d, leader, needed, threshold)
+                found = _similarity(signatures, offsets, values, most, d, leader, needed, threshold)
                 if found > best or (found == best and leader < leaders[d]):
                     leaders[d], best = leader, found
         similarity[d] = best
@@ -255,7 +261,7 @@ def _lead(  # noqa: C901, PLR0912, PLR0917 a kernel takes columns
 
 @inlined
 def _similarity(  # noqa: PLR0917 a kernel takes columns
-    signatures: Any, offsets: Any, values: Any, one: int, other: int, needed: int, threshold: float
+    signatures: Any, offsets: Any, values: Any, most: int, one: int, other: int, needed: int, threshold: float
 ) -> Any:
     """Jaccard similarity of two documents; -1 where it is less than is asked for."""
     places = signatures.shape[1]
@@ -266,19 +272,9 @@ def _similarity(  # noqa: PLR0917 a kernel takes columns
         return -1.0
     if len(offsets) == 1:
         return equal / places
-    left, right = offsets[one + 1] - offsets[one], offsets[other + 1] - offsets[other]
-    both = overlap(values[offsets[one] : offsets[one + 1]], values[offsets[other] : offsets[other + 1]])
+    # A cut set says nothing of what lies above its greatest value: of 100,000 shingles in 125,000, both cut to 65,536,
+    # 0.67 of the values are common.
+    bound = min(complete_to(offsets, values, one, most), complete_to(offsets, values, other, most))
+    both, left, right = overlap(offsets, values, one, other, bound)
     found = both / max(1, left + right - both)
     return found if found >= threshold else -1.0
-
-
-@kernel
-def overlap(left: Any, right: Any) -> int:
-    """How many values two ascending arrays of distinct values share."""
-    a, b, both = 0, 0, 0
-    while a < len(left) and b < len(right):
-        x, y = left[a], right[b]
-        both += x == y
-        a += x <= y
-        b += y <= x
-    return both

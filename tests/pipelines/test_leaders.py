@@ -80,6 +80,27 @@ def test_leaders_equal_plain_loops(given_candidates, threshold, cap, exact):
     assert similarity.tolist() == pytest.approx([one for _, one in expected])
 
 
+def test_sets_that_were_cut_are_compared_as_far_as_both_go():
+    """Of 250 values the even and some odd ones: the first set is 100 of the second's 125, a similarity of .8."""
+    whole = [sorted({*range(0, 200, 2)}), sorted({*range(0, 200, 2), *range(1, 200, 8)})]
+    cut = packed_sets([one[:64] for one in whole])
+    common = len(set(whole[0][:64]) & set(whole[1][:64])), len(set(whole[0][:64]) | set(whole[1][:64]))
+    assert common[0] / common[1] < 0.72  # what the cut sets share, which is less than the documents do
+    signatures = np.zeros((2, BANDS * ROWS), np.uint32)
+    found, similarity = leaders.leader_clusters(
+        np.zeros(2, np.uint64),
+        id_array([1, 2]),
+        np.zeros(2, bool),
+        signatures,
+        BANDS,
+        ROWS,
+        0.72,
+        leaders.Sets(cut.offsets, cut.values, 64),
+    )
+    assert found.tolist() == [0, 0]
+    assert similarity[1] == pytest.approx(0.8, abs=0.02)
+
+
 def crowd(count, copies, rng):
     """Documents that share their first band of 8 values and nothing else, then near copies of the last of them."""
     signatures = rng.integers(0, 2**32 - 1, (count, 112), np.uint32)
