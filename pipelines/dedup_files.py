@@ -5,7 +5,6 @@ Other columns, the schema's metadata and the compression stay as they are.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -64,11 +63,22 @@ class Input:
         """Its rows among all rows."""
         return slice(self.first, self.first + self.metadata.num_rows)
 
-    @contextlib.contextmanager
-    def open(self) -> Iterator[pq.ParquetFile]:
-        """The file, open."""
+    def read(self, groups: Sequence[int] | None = None, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Its rows, at most ROWS at a time.
+
+        Args:
+            groups: Row groups, all by default.
+            columns: By default all.
+
+        Raises:
+            OSError: The file cannot be read, or is damaged.
+        """
         with store.open_input(self.path) as file:
-            yield pq.ParquetFile(file, metadata=self.metadata)
+            try:
+                parquet = pq.ParquetFile(file, metadata=self.metadata)
+                yield from parquet.iter_batches(ROWS, groups, columns, use_threads=False)
+            except (OSError, pa.ArrowException) as error:  # Arrow names no file
+                raise OSError(f"{self.path}: is damaged, or cannot be read: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -107,7 +117,8 @@ def open_inputs(patterns: Sequence[str], text: str) -> list[Input]:
         raise store.UserError(
             f"{given}: no Parquet files are there. Give files *.parquet, folders that hold some, or globs."
         )
-    folder = os.path.dirname(paths[0]) if len(paths) == 1 else os.path.commonpath(paths)
+    folders = [path.split("/")[:-1] for path in paths]
+    folder = "/".join(os.path.commonprefix(folders))  # noqa: RUF071 of names; commonpath makes s3:/ of s3://
     files, first = [], 0
     for path in paths:
         try:
@@ -115,10 +126,14 @@ def open_inputs(patterns: Sequence[str], text: str) -> list[Input]:
                 metadata = pq.read_metadata(file)
         except pa.ArrowInvalid as error:
             raise store.UserError(f"{path}: is no Parquet file, or a damaged one ({error}).") from error
+        except OSError as error:
+            raise OSError(f"{path}: is damaged, or cannot be read: {error}") from error
         schema = metadata.schema.to_arrow_schema()
         if text not in schema.names:
             have = ", ".join(schema.names)
             raise store.UserError(f"{path}: has no column {text!r}, but {have}. Name the text's with --text.")
+        if schema.names.count(text) > 1:
+            raise store.UserError(f"{path}: has several columns {text!r}. Rename all but the text's.")
         files.append(Input(path, path[len(folder) :].lstrip("/"), first, metadata))
         first += metadata.num_rows
     return files
@@ -140,13 +155,20 @@ def claim(out: str, files: Sequence[Input], outcome: Outcome) -> None:
             raise store.UserError(f"{file.path}: the list of duplicates would have this name. Rename it first.")
     if store.names(out) and SUMMARY not in store.names(out):
         raise store.UserError(f"{out}: holds files of something else. Give a new folder with --out.")
+    written = {store.join(out, name) for name in [DUPLICATES, *(file.name for file in files if outcome != "listed")]}
+    for found in store.list_files(out):
+        if _is_parquet(found.path) and found.path not in written:
+            raise store.UserError(
+                f"{found.path}: is of an earlier run, and would stay beside what this one writes. Give a new folder "
+                "with --out, or delete that one."
+            )
 
 
 def write(file: Input, out: str, clusters: Clusters, outcome: Outcome) -> None:
     """Write one file of the output."""
     duplicate = clusters.duplicate(file.rows)
-    with file.open() as parquet, store.output_file(store.join(out, file.name)) as path:
-        schema = parquet.schema_arrow
+    with store.output_file(store.join(out, file.name)) as path:
+        schema = file.metadata.schema.to_arrow_schema()
         marked = outcome == "marked"
         if marked:
             # What other libraries noted about the columns is no longer true.
@@ -154,7 +176,7 @@ def write(file: Input, out: str, clusters: Clusters, outcome: Outcome) -> None:
         held: list[pa.RecordBatch] = []
         size, first = 0, 0
         with pq.ParquetWriter(path, schema, **_options(file.metadata)) as writer:
-            for batch in parquet.iter_batches(ROWS, use_threads=False):
+            for batch in file.read():
                 rows = slice(first, first + len(batch))
                 first = rows.stop
                 if marked:
@@ -171,10 +193,24 @@ def write(file: Input, out: str, clusters: Clusters, outcome: Outcome) -> None:
 
 
 def _filtered(batch: pa.RecordBatch, kept: NDArray[np.bool_]) -> pa.RecordBatch:
-    """The rows that stay. Arrow filters no views of strings, so these take a way round."""
-    views = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
-    plain = pa.schema([field.with_type(views.get(field.type, field.type)) for field in batch.schema])
+    """The rows that stay."""
+    plain = pa.schema([field.with_type(_without_views(field.type)) for field in batch.schema])
     return batch.cast(plain).filter(pa.array(kept)).cast(batch.schema)
+
+
+def _without_views(kind: pa.DataType) -> pa.DataType:
+    """A type whose values Arrow can filter; views of strings are not."""
+    views = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_without_views(field.type)) for field in kind])
+    if pa.types.is_map(kind):
+        key, item = kind.key_field, kind.item_field
+        return pa.map_(key.with_type(_without_views(key.type)), item.with_type(_without_views(item.type)))
+    lists = ((pa.types.is_list, pa.list_), (pa.types.is_large_list, pa.large_list))
+    for is_such, such in lists:
+        if is_such(kind):
+            return such(kind.value_field.with_type(_without_views(kind.value_type)))
+    return views.get(kind, kind)
 
 
 def _options(metadata: pq.FileMetaData) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import os
 import tempfile
@@ -26,7 +27,6 @@ from ..filters.kernels import text_buffers, text_column
 from . import grouping, keys, leaders, store
 from .dedup_files import (
     DUPLICATES,
-    ROWS,
     SUMMARY,
     Clusters,
     Input,
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
 _FOLD = 10_000_000
 """Edges after which they are made stars, 16 bytes each."""
-_CHUNK = 1 << 18
-"""Candidates whose signatures are in memory at a time, of one component or of several: 113 MB."""
+_CHUNK_BYTES = 113 << 20
+"""Signatures in memory at a time in each thread, of one component of candidates or of several."""
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,13 @@ def deduplicate(
     parameters = {**asdict(near), "outcome": outcome}
     store.write_json(store.join(out, SUMMARY), {"finished": False, "parameters": parameters})
     rows = files[-1].rows.stop
-    with tempfile.TemporaryDirectory(prefix="tokenladder-", dir=None if store.is_remote(out) else out) as folder:
-        shape = (max(rows, 1), near.bands * near.rows)
-        signatures = np.memmap(os.path.join(folder, "signatures"), np.uint32, "w+", shape=shape)[:rows]
+    store.sweep(out)
+    prefix = store.temporary_name("signatures-")  # so that it is swept if this process dies
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=None if store.is_remote(out) else out) as folder:
+        signatures = _mapped(folder, rows, near.bands * near.rows)
         ids = np.zeros(rows, keys.ID)
         with ThreadPoolExecutor(workers) as pool:
-            groups = [(file, group) for file in files for group in range(file.metadata.num_row_groups)]
+            groups = [place for file in files for place in _groups(file)]
             sign = functools.partial(_sign, near, ids, signatures)
             size = sum(_run(pool, report, "sign", sign, groups))
             clusters = cluster_rows(pool, report, near, ids, signatures)
@@ -168,38 +169,71 @@ def _run(pool: ThreadPoolExecutor, report: Reporter, label: str, work: Any, task
         return list(pool.map(one, tasks))
 
 
-def _sign(near: Near, ids: NDArray[Any], signatures: NDArray[np.uint32], place: tuple[Input, int]) -> int:
+def _mapped(folder: str, rows: int, places: int) -> NDArray[np.uint32]:
+    """A matrix in a file, uint32 of shape (rows, places).
+
+    Raises:
+        OSError: The disk has no room for it.
+    """
+    path, size = os.path.join(folder, "signatures"), 4 * max(rows, 1) * places
+    with open(path, "wb") as file:
+        try:
+            # A disk that is found full only when a page of the map is written ends the process without a word.
+            (os.posix_fallocate if hasattr(os, "posix_fallocate") else _truncate)(file.fileno(), 0, size)
+        except OSError as error:
+            raise OSError(
+                f"{folder}: signatures of {rows:,} documents take {size / 1e9:.1f} GB for a while, and there is no "
+                f"room for them ({error.strerror}). Make room, or give another disk with --out."
+            ) from error
+    matrix: NDArray[np.uint32] = np.memmap(path, np.uint32, "r+", shape=(max(rows, 1), places))[:rows]
+    return matrix
+
+
+def _truncate(file: int, _start: int, size: int) -> None:
+    os.truncate(file, size)
+
+
+def _groups(file: Input) -> list[tuple[Input, int, int]]:
+    """The row groups of a file: of each its number, and that of its first row among all rows."""
+    sizes = [file.metadata.row_group(n).num_rows for n in range(file.metadata.num_row_groups)]
+    firsts = itertools.accumulate(sizes, initial=file.first)
+    return [(file, n, first) for n, first in zip(range(len(sizes)), firsts, strict=False)]
+
+
+def _sign(near: Near, ids: NDArray[Any], signatures: NDArray[np.uint32], place: tuple[Input, int, int]) -> int:
     """Fill in ids and signatures of a row group; its bytes of text."""
-    file, group = place
+    file, group, first = place
     family = near.family
     names = file.metadata.schema.to_arrow_schema().names
-    columns = [near.text, *(["file_type"] if near.unit == "auto" and "file_type" in names else [])]
-    first = file.first + sum(file.metadata.row_group(n).num_rows for n in range(group))
+    typed = near.unit == "auto" and "file_type" in names and near.text != "file_type"
+    columns = [near.text, *(["file_type"] if typed else [])]
     size = 0
-    with file.open() as parquet:
-        for batch in parquet.iter_batches(ROWS, [group], columns, use_threads=False):
-            try:
-                texts = text_column(_plain(batch), near.text)
-            except ValueError as error:
-                raise store.UserError(f"{file.path}: {error}") from error
+    for batch in file.read([group], columns):
+        try:
+            texts = text_column(_plain(batch), near.text)
             documents = pa.record_batch([texts, *_plain(batch).columns[1:]], ["text", *columns[1:]])
-            stop = first + len(batch)
-            found = text_buffers(texts)
-            data, offsets = found.data.data, found.offsets.tolist()
-            hashes = [
-                hashlib.blake2b(data[start:end], digest_size=16).digest() if valid else keys.NO_ID
-                for start, end, valid in zip(offsets, offsets[1:], found.valid.tolist(), strict=False)
-            ]
-            ids[first:stop] = np.frombuffer(b"".join(hashes), keys.ID)
-            signatures[first:stop] = minhash.signature_matrix(family.score(documents).column("signature"))
-            size += int(texts.nbytes)
-            first = stop
+            score = family.score(documents)
+        except ValueError as error:
+            hint = " Or give --unit words or code." if "'file_type'" in str(error) else ""
+            raise store.UserError(f"{file.path}: {error}{hint}") from error
+        stop = first + len(batch)
+        found = text_buffers(texts)
+        data, offsets = found.data.data, found.offsets.tolist()
+        hashes = [
+            hashlib.blake2b(data[start:end], digest_size=16).digest() if valid else keys.NO_ID
+            for start, end, valid in zip(offsets, offsets[1:], found.valid.tolist(), strict=False)
+        ]
+        ids[first:stop] = np.frombuffer(b"".join(hashes), keys.ID)
+        signatures[first:stop] = minhash.signature_matrix(score.column("signature"))
+        size += int(texts.nbytes)
+        first = stop
     return size
 
 
 def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Dictionary columns as what they stand for."""
+    """Dictionaries and views as what they stand for."""
     columns = [one.dictionary_decode() if pa.types.is_dictionary(one.type) else one for one in batch.columns]
+    columns = [one.cast(pa.large_string()) if pa.types.is_string_view(one.type) else one for one in columns]
     return pa.record_batch(columns, batch.schema.names)
 
 
@@ -251,7 +285,7 @@ def cluster_rows(
         )
         return some[found], similarity
 
-    parts = _chunks(component)
+    parts = _chunks(component, _chunk(signatures))
     leader, similarity = np.arange(rows), np.ones(rows, np.float32)
     for part, (heads, close) in zip(parts, _run(pool, report, "compare candidates", lead, parts), strict=True):
         leader[numbered[part]], similarity[numbered[part]] = heads, close
@@ -262,18 +296,24 @@ def cluster_rows(
 def _band(signatures: NDArray[np.uint32], signed: NDArray[np.int64], band: int, rows: int) -> NDArray[np.uint64]:
     """The hashes of one band, uint64[len(signed)]."""
     out = np.empty(len(signed), np.uint64)
-    for start in range(0, len(signed), _CHUNK):
-        some = signed[start : start + _CHUNK]
+    step = _chunk(signatures)
+    for start in range(0, len(signed), step):
+        some = signed[start : start + step]
         values = signatures[some, band * rows : (band + 1) * rows]
-        out[start : start + _CHUNK] = minhash.band_hashes(values, 1, rows)[:, 0]
+        out[start : start + step] = minhash.band_hashes(values, 1, rows)[:, 0]
     return out
 
 
-def _chunks(component: NDArray[np.uint64]) -> list[slice]:
-    """Slices of whole components, of _CHUNK documents or of one component each."""
+def _chunk(signatures: NDArray[np.uint32]) -> int:
+    """Documents whose signatures take _CHUNK_BYTES."""
+    return max(1, _CHUNK_BYTES // (4 * int(signatures.shape[1])))
+
+
+def _chunks(component: NDArray[np.uint64], most: int) -> list[slice]:
+    """Slices of whole components, of so many documents or of one component each."""
     ends = np.flatnonzero(np.r_[component[1:] != component[:-1], True]) + 1 if len(component) else np.zeros(0, np.int64)
     found, start = [], 0
-    for end in np.r_[ends[np.flatnonzero(np.diff(ends // _CHUNK))], ends[-1:]].tolist():
+    for end in np.r_[ends[np.flatnonzero(np.diff(ends // most))], ends[-1:]].tolist():
         if end > start:
             found.append(slice(start, end))
             start = end

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import json
+import os
 import random
 
 import little
@@ -169,7 +171,7 @@ def _survivors():
 def test_large_components_are_compared_in_slices(tmp_path, monkeypatch):
     source = write(tmp_path / "in", corpus())
     run(source, tmp_path / "whole", outcome="marked")
-    monkeypatch.setattr(deduplicate, "_CHUNK", 3)
+    monkeypatch.setattr(deduplicate, "_CHUNK_BYTES", 3 * 4 * 108)
     monkeypatch.setattr(deduplicate, "_FOLD", 2)
     monkeypatch.setattr(dedup_files, "_GROUP_BYTES", 1)
     run(source, tmp_path / "sliced", outcome="marked")
@@ -235,8 +237,107 @@ def test_the_command_says_what_it_found(tmp_path):
     assert found.exit_code == 0, found.output
     line = "50 documents in 3 files: 16 near duplicates (32.0 %) in 16 clusters, the largest of 2"
     assert found.output.splitlines() == [f"{line}; 2 rows without text stay", str(out)]
-    found = CliRunner().invoke(cli, ["dedup", str(source), "--out", str(out), "--json", "--quiet", "--list"])
+    found = CliRunner().invoke(cli, ["dedup", str(source), "--out", f"{out}2", "--json", "--quiet", "--list"])
     assert json.loads(found.stdout)["duplicates"] == 16
     found = CliRunner().invoke(cli, ["dedup", str(source), "--out", str(out), "--mark", "--list"])
     assert found.exit_code == 2
     assert "--mark and --list exclude each other" in found.output
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["s3://b/crawl/1.parquet", "s3://b/crawl/2.parquet"], ["1.parquet", "2.parquet"]),
+        (["s3://b/x/1.parquet", "s3://c/x/1.parquet"], ["b/x/1.parquet", "c/x/1.parquet"]),
+        (["/in/a b/1%20.parquet", "/in/a/1.parquet"], ["a b/1%20.parquet", "a/1.parquet"]),
+        (["/in/a/1.parquet"], ["1.parquet"]),
+    ],
+)
+def test_names_in_the_output(tmp_path, monkeypatch, paths, expected):
+    file = str(write(tmp_path / "in", ["a"], cuts=()) / "0.parquet")
+    opened = store.open_input
+    monkeypatch.setattr(store, "list_files", lambda pattern: [store.File(pattern, 1, 0)])
+    monkeypatch.setattr(store, "open_input", lambda _: opened(file))
+    assert [one.name for one in dedup_files.open_inputs(paths, "text")] == expected
+
+
+@pytest.mark.parametrize("value", [["x"], {"a": "x"}])
+def test_views_inside_other_columns_are_filtered(tmp_path, value):
+    folder = tmp_path / "in"
+    folder.mkdir()
+
+    def viewed(kind):
+        if pa.types.is_list(kind):
+            return pa.list_(viewed(kind.value_type))
+        if pa.types.is_struct(kind):
+            return pa.struct([field.with_type(viewed(field.type)) for field in kind])
+        return pa.string_view()
+
+    column = pa.array([value, None, value])
+    table = pa.table({"text": ["a b", "a b", "c d"], "v": column.cast(viewed(column.type))})
+    pq.write_table(table, folder / "a.parquet")
+    run(folder, tmp_path / "out")
+    found = pq.read_table(tmp_path / "out" / "a.parquet")
+    assert found.schema.equals(table.schema)
+    assert found.to_pylist() == [table.to_pylist()[0], table.to_pylist()[2]]
+
+
+def test_a_column_of_types_that_names_no_languages(tmp_path):
+    views = pa.array(["Text", "Text"], pa.string_view())
+    assert run(write(tmp_path / "views", ["a b", "a b"], cuts=(), file_type=views), tmp_path / "out")["duplicates"] == 1
+    numbers = write(tmp_path / "numbers", ["a b", "a b"], cuts=(), file_type=[1, 2])
+    with pytest.raises(store.UserError, match=r"0\.parquet: .*'file_type'.* but it holds int64.* give --unit words"):
+        run(numbers, tmp_path / "out2")
+    assert run(numbers, tmp_path / "out2", deduplicate.Near(unit="words"))["duplicates"] == 1
+
+
+def test_a_file_that_is_damaged_inside_is_named(tmp_path):
+    source = write(tmp_path / "in", [page(n) for n in range(40)], cuts=())
+    path = source / "0.parquet"
+    data = bytearray(path.read_bytes())
+    data[100 : len(data) // 2] = bytes(len(data) // 2 - 100)
+    path.write_bytes(data)
+    with pytest.raises(OSError, match=r"in/0\.parquet: is damaged, or cannot be read: "):
+        run(source, tmp_path / "out")
+    assert not list((tmp_path / "out").glob(".tmp-*"))
+
+
+def test_two_columns_of_the_texts_name(tmp_path):
+    (tmp_path / "in").mkdir()
+    pq.write_table(pa.Table.from_arrays([["a"], ["b"]], ["text", "text"]), tmp_path / "in" / "a.parquet")
+    with pytest.raises(store.UserError, match=r"a\.parquet: has several columns 'text'\. Rename all but the text's"):
+        run(tmp_path / "in", tmp_path / "out")
+
+
+def test_files_of_an_earlier_run_on_other_input_do_not_stay_beside_the_new_ones(tmp_path):
+    source = write(tmp_path / "in", corpus())
+    run(source, tmp_path / "out")
+    with pytest.raises(store.UserError, match=r"out/0\.parquet: is of an earlier run, and would stay beside"):
+        run(source / "1.parquet", tmp_path / "out")
+    with pytest.raises(store.UserError, match="is of an earlier run"):
+        run(source, tmp_path / "out", outcome="listed")
+
+
+def test_what_a_run_that_was_killed_left_is_swept(tmp_path):
+    source = write(tmp_path / "in", corpus())
+    left = tmp_path / "out" / store.temporary_name("signatures-").replace(f"@{os.getpid()}-", f"@{2**22 + 1}-")
+    left.mkdir(parents=True)
+    (left / "signatures").write_bytes(b"x")
+    run(source, tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "0.parquet",
+        "1.parquet",
+        "2.parquet",
+        "dedup.json",
+        "duplicates.parquet",
+    ]
+
+
+def test_a_disk_without_room_for_the_signatures(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    source = write(tmp_path / "in", ["a"], cuts=())
+    with pytest.raises(OSError, match=r"signatures of 1 documents take 0\.0 GB .* no room for them \(No space left"):
+        run(source, tmp_path / "out")
