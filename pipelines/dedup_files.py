@@ -35,8 +35,8 @@ MARKS = pa.schema(
 SUMMARY = "dedup.json"
 DUPLICATES = "duplicates.parquet"
 
-ROWS = 8192
-"""Rows that are read at a time."""
+ROWS = 2048
+"""Rows that are read at a time: what is decoded stays in the cache of the processor for what follows."""
 
 _GROUP_BYTES = 64 << 20
 """Of a row group that is written, before compression."""
