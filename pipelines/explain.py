@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MOST = 20
 """Documents shown; a piece of a name can mean many."""
 
+NEAR = 3
+"""Names that are offered where none is the one asked for."""
+
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -68,11 +71,24 @@ def explain(out: str, wanted: str) -> list[Explanation]:
                 one = found.setdefault(key, Explanation(*key, row["document"], {}))
                 one.fates[recipe] = _fate(row)
     if not found:
+        near = _near(out, manifest, wanted)
         raise store.UserError(
             f"{out}: no record has the id or the name {wanted!r}. Give the 32 hex digits of a document, or its URL or "
-            "path, or the end of one."
+            "path, or the end of one." + (f" Names like it: {', '.join(near)}" if near else "")
         )
     return list(found.values())
+
+
+def _near(out: str, manifest: dict[str, Any], wanted: str) -> list[str]:
+    """The first names with the same last part: a path is told from the folder of its source on, not from above it."""
+    last = wanted.rstrip("/").rpartition("/")[2]
+    found: list[str] = []
+    for ledger in next(iter(manifest["recipes"].values()))["ledger"]:  # every recipe's names all records
+        if last and len(found) < NEAR:
+            names = store.read_table(store.join(out, ledger["path"]), ["name"]).column(0)
+            same = pc.match_substring_regex(names, rf"(^|/){re.escape(last)}/?$")
+            found += [name for name in names.filter(same).slice(0, NEAR).to_pylist() if name not in found]
+    return found[:NEAR]
 
 
 def _rows(path: str, wanted: str) -> Iterator[dict[str, Any]]:

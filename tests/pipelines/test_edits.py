@@ -103,6 +103,19 @@ def test_a_kept_document_is_explained_with_its_masks(masked):
     assert one.fates["all"] == f"kept: {kept['tokens']} tokens, from rung {kept['first_rung']} on; masked: {told}"
 
 
+def test_names_like_an_unknown_one_are_offered(masked):
+    _, result = masked
+    names = [row["name"] for row in result.ledger()]
+    with pytest.raises(store.UserError) as error:
+        explain(str(result.out), f"above/{names[0]}")
+    assert str(error.value) == (
+        f"{result.out}: no record has the id or the name 'above/{names[0]}'. Give the 32 hex digits of a document, or "
+        f"its URL or path, or the end of one. Names like it: {names[0]}"
+    )
+    with pytest.raises(store.UserError, match=r"or the end of one\.$"):
+        explain(str(result.out), "above/(")
+
+
 def test_a_manifest_that_tells_of_other_masks_is_found_out(masked):
     _, result = masked
     value = json.loads((result.out / "manifest.json").read_text())
