@@ -371,12 +371,18 @@ def _shortage(draft: _Draft) -> list[str]:
         + (f" × {repeat} passes" if repeat > 1 else "")
         for s, missing in sorted(short.items())
     ]
+    most = (
+        repeat * sum(available.values())
+        if draft.wanted.rescale
+        else min(sum(draft.needed.values()) * repeat * available[s] // draft.needed[s] for s in short)
+    )
+    most -= most % 10 ** max(0, len(str(most)) - 3)  # strata are rounded to whole sequences: three digits are enough
     passes = max(-(-draft.needed[s] // available[s]) if available[s] else 0 for s in short)
     hint = f", or set repeat = {passes}" if passes and draft.wanted.name != "held_out" else ""
     return [
         f"{draft.wanted.name}: the kept documents do not fill its largest rung.",
         *lines,
-        f"Lower the budgets, loosen rules, change weights{hint}.",
+        f"Lower the budgets{f' to {most:,} tokens' if most else ''}, loosen rules, change weights{hint}.",
     ]
 
 

@@ -111,7 +111,9 @@ def test_a_shortage_names_each_stratum_and_what_is_missing(tmp_path):
         assert line == f"  {name}: {missing:,} tokens missing; {need:,} needed, {tokens(rows):,} kept × 3 passes"
     assert len(lines) == 4
     passes = max(-(-100_000 // tokens(a)), -(-98_000 // tokens(b)))
-    assert lines[3] == f"Lower the budgets, loosen rules, change weights, or set repeat = {passes}."
+    most = min(2 * 3 * tokens(a), int(3 * tokens(b) / 0.49)) // 100 * 100
+    hint = f"Lower the budgets to {most:,} tokens, loosen rules, change weights, or set repeat = {passes}."
+    assert (lines[3], 10_000 <= most < 100_000) == (hint, True)
 
 
 def test_a_weighted_source_of_which_nothing_is_kept_is_named(tmp_path):
