@@ -40,7 +40,7 @@ class Rung:
     """One rung, or the held-out set.
 
     Attributes:
-        name: RECIPE-RUNG, or `held_out`.
+        name: RECIPE-RUNG, CURRICULUM-RUNG, or `held_out`.
         recipe: The recipe's name; for the held-out set that of the first one, whose ledger names its documents.
         tokens: Tokens in it.
         sequences: Sequences in it.
@@ -94,11 +94,14 @@ class Result:
     manifest: Manifest
 
     def rungs(self) -> dict[str, Rung]:
-        """All rungs by name, and the held-out set where there is one."""
+        """All rungs and curricula by name, and the held-out set where there is one."""
         found = {
             f"{name}-{rung.name}": Rung(f"{name}-{rung.name}", name, rung.tokens, rung.sequences, tuple(rung.shards))
             for name, recipe in self.manifest.recipes.items()
             for rung in recipe.rungs
+        } | {
+            f"{name}-{one.rung}": Rung(f"{name}-{one.rung}", one.recipe, one.tokens, one.sequences, tuple(one.shards))
+            for name, one in self.manifest.curricula.items()
         }
         held = self.manifest.held_out
         if held is not None:
@@ -107,14 +110,16 @@ class Result:
         return found
 
     def rung(self, name: str) -> Rung:
-        """A rung by its name, RECIPE-RUNG; a recipe's name alone means its largest rung.
+        """A rung by its name, RECIPE-RUNG; a recipe's name alone means its largest rung, a curriculum's its only one.
 
         Raises:
             UserError: There is no such rung; names those there are.
         """
         rungs = self.rungs()
         recipe: Recipe | None = self.manifest.recipes.get(name)
-        found = rungs.get(f"{name}-{recipe.rungs[-1].name}" if recipe is not None else name)
+        curriculum = self.manifest.curricula.get(name)
+        rung = recipe.rungs[-1].name if recipe is not None else curriculum.rung if curriculum is not None else None
+        found = rungs.get(name if rung is None else f"{name}-{rung}")
         if found is None:
             raise store.UserError(f"{self.out}: has no rung {name!r}{did_you_mean(name, rungs)}")
         return found

@@ -22,6 +22,9 @@ from tokenladder.pipelines import store
 from tokenladder.pipelines.cli import cli
 from tokenladder.pipelines.curricula import _exact_sum, spearman
 from tokenladder.pipelines.curriculum import _value, place_items, releases, seat_seed
+from tokenladder.pipelines.decode import decode
+from tokenladder.pipelines.export import export
+from tokenladder.pipelines.rungs import open_result
 from tokenladder.pipelines.study_file import StudyError, parse
 from tokenladder.pipelines.verify import verify
 
@@ -233,6 +236,22 @@ def test_verify_finds_all_as_told_and_datasets_loads_it(made, tmp_path):
     rank = made.manifest["curricula"]["step"]["spearman"]
     line = f"| step-9.6K | all-9.6K | lengths.words | ascending, pace step, mixed | {rank:+.4f} |"
     assert line in shown
+
+
+def test_a_curriculum_is_decoded_and_exported_by_its_name(made, tmp_path):
+    opened = open_result(str(made.out))
+    assert opened.rung("easy") == opened.rung("easy-9.6K")
+    shards = made.manifest["curricula"]["easy"]["shards"]
+    tables = [pq.read_table(made.out / shard["path"], columns=["input_ids"]) for shard in shards]
+    ids = np.concatenate(pa.concat_tables(tables)["input_ids"].to_pylist())
+    shown = list(decode(str(made.out), "easy", "0:"))
+    assert "".join(piece.text for one in shown for piece in one.pieces).encode() == bytes(ids[ids != 256].tolist())
+    names = {row["name"] for row in made.ledger() if row["outcome"] == "kept"}
+    assert {piece.name for one in shown for piece in one.pieces} <= names
+    export(str(made.out), "easy-9.6K", "nanogpt", str(tmp_path / "flat"))
+    assert np.fromfile(tmp_path / "flat/train.bin", np.uint16).tolist() == ids.tolist()
+    said = export(str(made.out), "easy-9.6K", "parquet", str(tmp_path / "text"))
+    assert said["texts"]["documents"] == made.manifest["curricula"]["easy"]["documents"]
 
 
 def test_a_missing_difficulty_comes_last_either_way_and_is_told(tmp_path):
