@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from .result_files import ID, ONE, READING, Amount, Check, Files, Manifest, Recipe, Shard, holds_all, named, told_check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sized
 
     from numpy.typing import NDArray
 
@@ -240,11 +240,14 @@ class Stream:
         self._check_rungs()
         self._check_clean()
         rungs, documents = self.recipe.rungs, sum(len(one) for stratum in self.stands for one in stratum)
-        shards = f"{self.sequences:,} sequences of {self.length:,} tokens in {len(rungs[-1].shards):,} shards"
+        shards = (
+            f"{self.sequences:,} sequences of {self.length:,} tokens in {_count(rungs[-1].shards, 'shard', 'shards')}"
+        )
+        strata = _count(self.numbers, "stratum", "strata")
         self.found |= {
-            "Exact": f"{shards}; {len(rungs)} budgets to half a sequence",
-            "Nested": f"{len(rungs)} rungs, each the beginning of the next",
-            "Mixed": f"{len(self.numbers)} strata, in every prefix within {self.furthest / ONE:.2f} of a sequence",
+            "Exact": f"{shards}; {_count(rungs, 'budget', 'budgets')} to half a sequence",
+            "Nested": f"{_count(rungs, 'rung', 'rungs')}, each the beginning of the next",
+            "Mixed": f"{strata}, in every prefix within {self.furthest / ONE:.2f} of a sequence",
             "Documents": f"{documents:,} fill every position, each ended by its token",
             "Clean": "no document twice" if self.held_out else "nothing held out, no document twice in a pass",
         }
@@ -317,6 +320,10 @@ class Stream:
             allowed = np.where(known[at] == ids, copies[at], 1)
         over = times > allowed
         self.faults["Clean"] += named(ids[over], "stands {} times in one pass", times[over])
+
+
+def _count(things: Sized, one: str, several: str) -> str:
+    return f"{len(things):,} {one if len(things) == 1 else several}"
 
 
 def _amount(amount: Amount | None) -> str:

@@ -188,7 +188,7 @@ def show_export(said: dict[str, Any], folder: str) -> None:
     if counts["as_read"] < whole:
         console.print(
             f"{whole - counts['as_read']:,} whole documents are not, letter for letter, the text that was read: the "
-            "tokenizer does not keep all of it, or repeated lines were cut out"
+            "tokenizer does not keep all of it, repeated lines were cut out, or finds were masked"
         )
 
 
