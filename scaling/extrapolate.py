@@ -112,7 +112,8 @@ def leave_largest_out(
             "give one between 0 and 1, and runs of two sizes or more."
         )
     held = size >= levels[-count]
-    return Score(law.name, (_split(f"the largest {count} of {levels.size} sizes", law, runs, held, objective),))
+    what = f"the largest {count} of {levels.size} {'sums of FLOPs' if by is None else f'values of {by}'}"
+    return Score(law.name, (_split(what, law, runs, held, objective),))
 
 
 def leave_one_group_out(

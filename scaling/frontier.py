@@ -141,7 +141,8 @@ def valleys(
     if len(found) < 2:
         raise ValueError(
             f"Of {len(found) + len(skipped)} FLOP budgets, {len(found)} have a lowest loss between other sizes; "
-            "two are needed. Give runs of three sizes or more at each budget, with equal values in the column flops."
+            "two are needed. Give runs of three sizes or more at each budget, with equal values in the column flops, "
+            "or read a fitted law instead (in reconcile: method=surface)."
         )
     table = np.array(found)
     flops, params = table[:, 0], np.exp(table[:, 1])

@@ -241,7 +241,9 @@ def reconcile(
         try:
             return current.exponent(runs)
         except ValueError as error:
-            raise ValueError(f"After changing {', '.join(changed) or 'nothing'}: {error}") from error
+            after = ", ".join(one for one in causes if one in changed)
+            where = f"After changing {after}" if changed else "As the first study reads them"
+            raise ValueError(f"{where}: {error}") from error
 
     made = explain(list(causes), exponent, start=start, end=end)
     if claimed is None:

@@ -31,7 +31,7 @@ def test_runs_of_one_size_stay_together():
     runs["loss"] = 2 + 100 * runs["params"] ** -0.3 + 100 * runs["tokens"] ** -0.3
     score = leave_largest_out(LAWS["power-params"], runs, share=0.3, by="params")
     assert score.splits[0].held_out.tolist() == list(range(12, 20))
-    assert score.splits[0].name == "the largest 2 of 5 sizes"
+    assert score.splits[0].name == "the largest 2 of 5 values of params"
 
 
 def test_each_group_is_predicted_from_the_others():

@@ -138,7 +138,7 @@ def test_mistakes_are_named():
     with pytest.raises(ValueError, match=r"^After changing data: No run is left with recipe = best.$"):
         reconcile(runs, Reading("envelope"), {"data": {"only": {"recipe": "best"}}})
     with pytest.raises(
-        ValueError, match=r"^After changing nothing: The reading needs the column 'seed', but the runs table"
+        ValueError, match=r"^As the first study reads them: The reading needs the column 'seed', but the runs table"
     ):
         reconcile(runs, Reading(only={"seed": 1}), {"data": {"only": {"seed": 2}}})
     with pytest.raises(ValueError, match=r"^Causes must be one or more different names, not \['a', 'a'\].$"):
