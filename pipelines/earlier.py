@@ -81,7 +81,8 @@ def open_earlier(out: str, families: dict[str, str], mine: Store) -> Earlier:
     for what, fingerprint in families.items():
         if dedup[what] != fingerprint:
             found = "has none" if not dedup[what] else "made them with other parameters"
-            settings = {key: value for key, value in dedup.items() if key in ("unit", "ngram", "bands", "rows")}
+            decisive = ("unit", "ngram", "bands", "rows", "containment")  # the last decides whether there are sketches
+            settings = {key: value for key, value in dedup.items() if key in decisive}
             raise store.UserError(
                 f"{out}: its {what} cannot be compared with: it {found}. Give [dedup] the parameters that it has: "
                 f"{settings}"

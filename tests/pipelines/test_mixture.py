@@ -160,6 +160,7 @@ def test_earlier_studies_that_cannot_be_compared_with(tmp_path):
     assert "dedup.against[0]" in first
     assert "its signatures cannot be compared with: it made them with other parameters" in first
     assert "'bands': 10" in first
+    assert "'containment': None" in first
     assert second.endswith("there is no such file. Name the folder of a finished build")
     assert "is no manifest of a build that can be compared with" in third
     (tmp_path / "earlier" / ".store").rename(tmp_path / "moved")
