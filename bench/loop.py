@@ -36,8 +36,8 @@ def tokenladder(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "tokenladder", *arguments], check=True)
 
 
-def build(out: Path) -> None:
-    """The quickstart, then the same corpus again with short sequences and a small vocabulary."""
+def build(out: Path, name: str = "loop", more: str = "") -> None:
+    """The quickstart, then the same corpus again with short sequences, a small vocabulary, and `more` in its study."""
     if not (out / "quickstart" / "built" / "manifest.json").exists():
         tokenladder("quickstart", "--out", str(out / "quickstart"), "--quiet")
     study = (out / "quickstart" / "study.toml").read_text()
@@ -45,9 +45,9 @@ def build(out: Path) -> None:
         study, changed = re.subn(pattern, replacement, study)
         if changed != 1:
             raise SystemExit(f"The quickstart's study has {changed} places for {pattern}, not one.")
-    (out / "quickstart" / "loop.toml").write_text(study)
+    (out / "quickstart" / f"{name}.toml").write_text(study + more)
     store = str(out / "quickstart" / "built" / ".store")
-    study_file = str(out / "quickstart" / "loop.toml")
+    study_file = str(out / "quickstart" / f"{name}.toml")
     tokenladder("build", study_file, "--out", str(out / "built"), "--store", store, "--quiet")
 
 

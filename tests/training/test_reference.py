@@ -241,6 +241,44 @@ def test_a_design_becomes_runs(built, tmp_path):
         from_design(str(path), str(built), [], RUN)
 
 
+def test_the_grid_that_the_command_design_wrote_is_trained(torch, tmp_path, monkeypatch):
+    from tokenladder.training.reference import train
+
+    monkeypatch.setenv("TOKENLADDER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(train, "held_out_bytes", lambda _out, _rung: 2.0)  # the build by hand has no tokenizer
+    sizes = ["--sizes", "1K,3K", "--shape", "rectangle", "--rungs", "2", "--span", "4"]
+    shown = CliRunner().invoke(cli, ["design", *sizes, "--flops", "4e7", "--out", str(tmp_path / "plan")])
+    assert shown.exit_code == 0, shown.output
+    with (tmp_path / "plan" / "grid.csv").open(newline="") as file:
+        budgets = sorted({int(row["tokens"]) for row in csv.DictReader(file)})
+    ends = [round(budget / 12) for budget in budgets]  # a build of these budgets, to the nearest sequence
+    shards = np.diff([0, *ends]).tolist()
+    make(tmp_path / "out", {"clean": shards, "raw": shards}, held_out=[4])
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    for recipe in manifest["recipes"].values():
+        for rung, budget in zip(recipe["rungs"], budgets, strict=True):
+            rung["requested_tokens"] = budget
+    (tmp_path / "out" / "manifest.json").write_text(json.dumps(manifest))
+    grid = ["--grid", str(tmp_path / "plan" / "grid.csv"), "--batch-tokens", "48", "--device", "cpu"]
+    runs = ["--runs", str(tmp_path / "runs"), "--rung", "clean"]
+    shown = CliRunner().invoke(cli, ["train-reference", str(tmp_path / "out"), *grid, *runs])
+    assert shown.exit_code == 0, shown.output
+    assert "0 of 4 runs are done, 4 to train" in shown.output
+    with (tmp_path / "runs" / "runs.csv").open(newline="") as file:
+        found = [(row["run"], row["tokens"]) for row in csv.DictReader(file)]
+    assert found == [
+        (f"clean-{n}_{size}_seed1", str(12 * end)) for n, end in enumerate(ends, 1) for size in ("1x16", "1x8")
+    ]
+
+
+def test_a_grid_names_its_recipes(built, tmp_path):
+    path = tmp_path / "design.csv"
+    path.write_text("params,tokens,recipe\n3000,240,all\n3001,240,all\n")  # two sizes that are nearest to one model
+    assert len(from_design(str(path), str(built), ["all"], RUN)) == 1
+    with pytest.raises(UserError, match=r"has no recipe 'al'. It has: all"):
+        from_design(str(path), str(built), ["al"], RUN)
+
+
 def test_finished_runs_are_not_trained_again(torch, built, tmp_path, machine, monkeypatch):
     from tokenladder.training.reference import train
     from tokenladder.training.reference.grid import run_grid

@@ -19,7 +19,7 @@ from .settings import COLUMNS, Run
 from .shape import nearest_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from .train import Machine
 
@@ -58,40 +58,53 @@ def cross(rungs: Iterable[tuple[str, str]], sizes: Sequence[str], seeds: Iterabl
 def from_design(path: str, out: str, recipes: Sequence[str], like: Run) -> list[Run]:
     """The runs of a design: a CSV with `params` and `tokens`, and if it likes `seed` or `seeds` and `recipe`.
 
-    The model is the one whose parameters come nearest; the rung the smallest that holds the tokens, or else the
-    largest, in further epochs.
+    The model is the one whose parameters come nearest. The rung is the one whose budget was these tokens, as
+    `tokenladder design` writes them into a study, whole; else the smallest that holds them, or the largest, in further
+    epochs. Rows that come to the same run are one. A design's published advice, its columns `batch_tokens` and
+    `learning_rate`, is not followed: its rules were fitted to far larger models.
 
     Args:
-        path: The design.
+        path: The design, such as the `grid.csv` of `tokenladder design`.
         out: Folder of the build.
-        recipes: Recipes to train each row on where it names none; all by default.
+        recipes: Recipes to train, all by default: each row on all of them, or on the one that it names.
         like: What the runs have in common.
 
     Raises:
         UserError: The file is no design, or names what the build does not have.
     """
     manifest = read_manifest(out)
+    every = manifest["recipes"]
     try:
         rows = list(csv.DictReader(io.StringIO(Path(path).read_text(encoding="utf-8")), strict=True))
-        cells = [
-            (float(row["params"]), int(float(row["tokens"])), row.get("recipe") or None, _seeds(row)) for row in rows
-        ]
+        cells = [(float(row["params"]), int(float(row["tokens"])), _named(row, every), _seeds(row)) for row in rows]
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise store.UserError(f"{path}: is no design, a CSV with params and tokens: {error!r}.") from error
+    unknown = [name for name in [*recipes, *(row for _, _, row, _ in cells if row)] if name not in every]
+    if unknown:
+        raise store.UserError(f"{out}: has no recipe {unknown[0]!r}. It has: {', '.join(every)}.")
     runs = []
     for params, tokens, named, seeds in cells:
-        for recipe in [named] if named else recipes or list(manifest["recipes"]):
-            if recipe not in manifest["recipes"]:
-                raise store.UserError(f"{out}: has no recipe {recipe!r}. It has: {', '.join(manifest['recipes'])}.")
-            rungs = manifest["recipes"][recipe]["rungs"]
-            rung = next((one for one in rungs if one["tokens"] >= tokens), rungs[-1])
-            shape = nearest_shape(params, manifest["tokenizer"]["vocabulary_size"], tied=like.tied)
-            exact = None if rung["tokens"] == tokens else tokens
+        shape = nearest_shape(params, manifest["tokenizer"]["vocabulary_size"], tied=like.tied)
+        for recipe in recipes or every if named is None else {named} & {*(recipes or every)}:
+            rung, exact = _rung(every[recipe]["rungs"], tokens)
             runs += [
-                replace(like, recipe=recipe, rung=rung["name"], size=shape.name, tokens=exact, seed=seed)
-                for seed in seeds
+                replace(like, recipe=recipe, rung=rung, size=shape.name, tokens=exact, seed=seed) for seed in seeds
             ]
-    return runs
+    return list(dict.fromkeys(runs))
+
+
+def _named(row: dict[str, str], recipes: Collection[str]) -> str | None:
+    """The recipe of a row; `default` is what a design says where it was told none."""
+    name = row.get("recipe")
+    return None if not name or (name == "default" and name not in recipes) else name
+
+
+def _rung(rungs: Sequence[dict[str, Any]], tokens: int) -> tuple[str, int | None]:
+    """A rung's name, and how many tokens of it; None for all, which are the budget to the nearest whole sequence."""
+    for one in rungs:
+        if tokens in (one["tokens"], one.get("requested_tokens")):
+            return one["name"], None
+    return next((one for one in rungs if one["tokens"] >= tokens), rungs[-1])["name"], tokens
 
 
 def _seeds(row: dict[str, str]) -> list[int]:

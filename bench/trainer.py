@@ -1,0 +1,88 @@
+"""What feeding costs the reference trainer: tokens a CPU-second from a build's shards, and from arrays in memory.
+
+    python bench/trainer.py --build bench-loop/built [--size 2x32] [--rung everything-512K] [--turns 6]
+
+Needs pip install 'tokenladder[torch]'. Both sides are the trainer's own loop with the same model, steps and shuffled
+batches; one reads the rung through the loader, the other gets lists of batches that were copied before. They take turns
+in one process, which goes first changes, and the figure is the median of the turns' ratios; the first turn is not
+counted. The smaller the model, the more feeding weighs: give the smallest that you train.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tokenladder.training import Batch, Cache, Stream, open_rung
+from tokenladder.training.reference.settings import Optimisation, Run
+from tokenladder.training.reference.train import Machine, Trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class FromMemory(Stream):
+    """A run whose batches were copied beforehand."""
+
+    def copy(self, size: int, steps: int) -> None:
+        """Keep the first batches."""
+        self.kept = [
+            replace(batch, tokens=batch.tokens.copy())
+            for batch, _ in zip(super().batches(size), range(steps), strict=False)
+        ]
+
+    def batches(self, size: int, *, position: int = 0, rank: int = 0, ranks: int = 1) -> Iterator[Batch]:
+        """The kept ones; the trainer begins at 0 and asks for the size that was copied."""
+        if (position, rank, ranks) != (0, 0, 1) or size != len(self.kept[0]):
+            raise ValueError(f"Batches of {len(self.kept[0])} from the beginning were copied, nothing else.")
+        return iter(self.kept)
+
+
+def turn(given: argparse.Namespace, cache: Cache, *, memory: bool) -> tuple[float, float]:
+    """Tokens a CPU-second of one side, and the last loss, by which both sides are seen to train on the same."""
+    recipe, _, rung = given.rung.rpartition("-")
+    run = Run(recipe, rung, given.size, optimisation=Optimisation(given.batch_tokens))
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(str(given.build), run, folder, Machine("cpu", cache=cache))
+        if memory:
+            trainer.stream = FromMemory(open_rung(given.build, given.rung, cache=cache), seed=run.seed, shuffled=True)
+            trainer.stream.copy(trainer.batch, trainer.steps)
+        began = time.process_time()
+        trainer.train()
+        seconds = time.process_time() - began
+    return trainer.sequences * trainer.stream.length / seconds, trainer.recent
+
+
+def main() -> None:
+    """Measure both sides in turns."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--build", type=Path, required=True, help="folder of a build")
+    parser.add_argument("--rung", default="everything-512K")
+    parser.add_argument("--size", default="2x32")
+    parser.add_argument("--batch-tokens", type=int, default=1024)
+    parser.add_argument("--turns", type=int, default=6)
+    given = parser.parse_args()
+    ratios = []
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Cache(folder)
+        for n in range(given.turns + 1):
+            speeds, losses = {}, {}
+            for memory in (n % 2 == 0, n % 2 == 1):
+                speeds[memory], losses[memory] = turn(given, cache, memory=memory)
+            if losses[True] != losses[False]:
+                raise SystemExit(f"The sides trained on different tokens: losses {losses}.")
+            ratio = speeds[False] / speeds[True]
+            print(f"from shards {speeds[False]:9,.0f} tokens/s, from memory {speeds[True]:9,.0f}, ratio {ratio:.3f}")
+            ratios += [ratio] if n else []
+    low, high = min(ratios), max(ratios)
+    print(f"{given.size}: {np.median(ratios):.3f} of the speed from memory ({low:.3f} to {high:.3f})")
+
+
+if __name__ == "__main__":
+    main()
