@@ -69,7 +69,7 @@ def cli() -> None:
     """From raw web and code to training shards of exactly controlled token budgets."""
 
 
-@cli.command()
+@cli.command(short_help="Build a first study from what this machine holds.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("quickstart"), help="Folder to fill.", show_default=True
 )
@@ -107,7 +107,7 @@ Built from {corpus.pages:,} pages and {corpus.files:,} source files: {built}
     )
 
 
-@cli.command()
+@cli.command(short_help="Show what a build would do, and find all mistakes.")
 @click.argument("study")
 @click.option("--out", default="built", help="Folder of the result.", show_default=True)
 @click.option("--store", "store_root", help="Folder of stage outputs; inside OUT by default.")
@@ -128,7 +128,9 @@ def plan(study: str, out: str, store_root: str | None, *, as_json: bool) -> None
         show_plan(described)
 
 
-@cli.command(context_settings={"ignore_unknown_options": False})
+@cli.command(
+    context_settings={"ignore_unknown_options": False}, short_help="Build a study: read, score, choose, encode, pack."
+)
 @click.argument("study")
 @click.argument("beam", nargs=-1, metavar="[-- BEAM_OPTIONS]")
 @click.option("--out", default="built", help="Folder of the result, local, s3:// or gs://.", show_default=True)
@@ -160,7 +162,7 @@ def _build(study: str, out: str, store_root: str | None, beam: Sequence[str], *,
     return manifest
 
 
-@cli.command()
+@cli.command(short_help="Check every promise that a result makes.")
 @click.argument("out")
 def verify(out: str) -> None:
     """Check every promise that can be checked from a result: budgets, nesting, mixture, hashes, ledger, held-out set.
@@ -178,7 +180,7 @@ def verify(out: str) -> None:
         sys.exit(FAILED)
 
 
-@cli.command()
+@cli.command(short_help="Say why a document is in or out of each recipe.")
 @click.argument("out")
 @click.argument("document")
 def explain(out: str, document: str) -> None:
@@ -192,14 +194,15 @@ def explain(out: str, document: str) -> None:
     show_explanations(look(out, document))
 
 
-@cli.command()
+@cli.command(short_help="Show sequences as text.")
 @click.argument("out")
 @click.argument("recipe")
 @click.argument("sequences", default="0")
 def decode(out: str, recipe: str, sequences: str) -> None:
     """Show SEQUENCES of RECIPE as text, with the borders and names of documents.
 
-    SEQUENCES is 7 for one, 7:10 for three, 7: for all from there on. RECIPE may be a rung (RECIPE-RUNG) or held_out.
+    SEQUENCES is 7 for one, 7:10 for three, 7: for all from there on. RECIPE may be a rung (RECIPE-RUNG), a curriculum,
+    or held_out.
 
     Example: tokenladder decode built clean 0:2
     """
@@ -210,7 +213,7 @@ def decode(out: str, recipe: str, sequences: str) -> None:
         show_sequence(one)
 
 
-@cli.command()
+@cli.command(short_help="Write a rung in the form that another tool reads.")
 @click.argument("out")
 @click.argument("rung")
 @click.option(
@@ -222,7 +225,7 @@ def decode(out: str, recipe: str, sequences: str) -> None:
 )
 @click.option("--out", "folder", required=True, help="Folder to fill: new or empty.")
 def export(out: str, rung: str, form: str, folder: str) -> None:
-    """Write RUNG (RECIPE-RUNG, or held_out) of a build in the form that another tool reads.
+    """Write RUNG (RECIPE-RUNG, CURRICULUM-RUNG or held_out) of a build in the form that another tool reads.
 
     Texts are exact to the token: where the rung cuts a document, its text ends there.
 
@@ -234,7 +237,7 @@ def export(out: str, rung: str, form: str, folder: str) -> None:
     show_export(write(out, rung, form, folder), folder)
 
 
-@cli.command()
+@cli.command(short_help="Remove near duplicates from Parquet files.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("--out", required=True, help="Folder of the result, local, s3:// or gs://.")
 @click.option("--mark", is_flag=True, help="Keep all rows, with columns that say which are duplicates, and of what.")
@@ -288,7 +291,7 @@ def dedup(
     click.echo(deduplicate.to_json(summary) if as_json else f"{deduplicate.show(summary)}\n{out}")
 
 
-@cli.command("train-quality")
+@cli.command("train-quality", short_help="Train a quality classifier, and measure it.")
 @click.argument("file")
 @click.option("--out", default="quality", help="Folder of the model, its report and its card.", show_default=True)
 def train_quality(file: str, out: str) -> None:
@@ -305,7 +308,7 @@ def train_quality(file: str, out: str) -> None:
     show_training(train(load(file), out), out)
 
 
-@cli.command("train-tokenizer")
+@cli.command("train-tokenizer", short_help="Train a tokenizer, and compare it with others.")
 @click.argument("texts", nargs=-1, required=True)
 @click.option("--out", "folder", required=True, help="Folder for the tokenizer and its card.")
 @click.option("--recipe", help="Of a build: whose text. The first by default.")
@@ -348,7 +351,7 @@ def train_tokenizer(  # noqa: PLR0917 a parameter for each option
     click.echo(render_tokenizer_card(run(texts, recipe, parameters, compare, folder)))
 
 
-@cli.command("count-tokens")
+@cli.command("count-tokens", short_help="Count a rung's documents under other tokenizers.")
 @click.argument("out")
 @click.argument("rung")
 @click.argument("tokenizers", nargs=-1, required=True)
@@ -370,7 +373,7 @@ def count_tokens(out: str, rung: str, tokenizers: tuple[str, ...], *, as_json: b
         show_counts(counted)
 
 
-@cli.command()
+@cli.command(short_help="Print the data card of a result.")
 @click.argument("out")
 def card(out: str) -> None:
     """Print the data card of a result.

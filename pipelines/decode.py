@@ -91,7 +91,7 @@ def decode(out: str, name: str, wanted: str = "0") -> Iterator[Sequence]:
 
     Args:
         out: Folder of a finished build.
-        name: A recipe, a rung (RECIPE-RUNG), or `held_out`.
+        name: A recipe, a rung (RECIPE-RUNG), a curriculum, or `held_out`.
         wanted: Which sequences, as `parse_range` takes them.
 
     Raises:

@@ -28,7 +28,7 @@ def export(out: str, name: str, form: str, folder: str) -> dict[str, Any]:
 
     Args:
         out: Folder of a finished build.
-        name: The rung: RECIPE-RUNG, RECIPE (its largest rung) or `held_out`.
+        name: The rung: RECIPE-RUNG, RECIPE (its largest rung), a curriculum or `held_out`.
         form: One of `FORMATS`.
         folder: Where to. New, empty, or of the same export: then nothing is done if that one is whole.
 

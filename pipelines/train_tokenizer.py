@@ -127,7 +127,7 @@ def count_tokens(out: str, rung: str, others: Sequence[str]) -> dict[str, Any]:
 
     Args:
         out: Folder of a finished build.
-        rung: RECIPE-RUNG, RECIPE (its largest rung) or `held_out`.
+        rung: RECIPE-RUNG, RECIPE (its largest rung), a curriculum or `held_out`.
         others: Other tokenizers, as `open_tokenizer_at` takes them.
 
     Returns:

@@ -77,7 +77,7 @@ def _strata(built: str | None, plan: Path | None, recipe: str | None) -> tuple[l
         raise store.UserError(f"{built or plan}: {error}") from error
 
 
-@click.command()
+@click.command(short_help="Plan runs for a sum of FLOPs, and what they would tell.")
 @click.option("--flops", required=True, callback=options.count, help="FLOPs of all runs together, such as 1e19.")
 @click.option(
     "--sizes", default="6", callback=options.sizes, show_default=True, help="How many sizes, or a list: 20M,40M,80M."
@@ -192,7 +192,7 @@ def _write_grid(out: Path, value: dict[str, Any], grid: Any, recipes: list[str])
 OBJECTIVES = ("huber", "absolute", "squares")
 
 
-@click.command()
+@click.command(short_help="Fit scaling laws to runs, and say how sure they are.")
 @click.argument("runs")
 @click.option(
     "--law", "laws", multiple=True, default=("chinchilla",), show_default=True, help="A law; several compare."
@@ -317,7 +317,7 @@ def _write_fit(
     click.echo(f"wrote {out}: fit.json and {sum(len(written) for written, _ in drawn)} pictures")
 
 
-@click.command()
+@click.command(short_help="Say why two studies of the best size disagree.")
 @click.argument("runs")
 @click.option(
     "--from", "start", multiple=True, callback=options.names, metavar="NAME=VALUE", help="A choice of the first study."

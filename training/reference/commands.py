@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .settings import Run
 
 
-@click.command("train-reference")
+@click.command("train-reference", short_help="Train small decoders on the rungs of a result.")
 @click.argument("out")
 @click.option("--runs", "folder", default="runs", help="Folder of the runs and their table.", show_default=True)
 @click.option("--rung", "wanted", multiple=True, help="RECIPE-RUNG, or a recipe for all its rungs; all by default.")
