@@ -5,7 +5,8 @@
 Needs pip install 'tokenladder[torch]'. Both sides are the trainer's own loop with the same model, steps and shuffled
 batches; one reads the rung through the loader, the other gets lists of batches that were copied before. They take turns
 in one process, which goes first changes, and the figure is the median of the turns' ratios; the first turn is not
-counted. The smaller the model, the more feeding weighs: give the smallest that you train.
+counted. The loader is timed alone, too, for on a busy machine turns differ by a tenth: its share of a run's CPU time is
+what feeding can cost. The smaller the model, the more feeding weighs: give the smallest that you train.
 """
 
 from __future__ import annotations
@@ -59,6 +60,15 @@ def turn(given: argparse.Namespace, cache: Cache, *, memory: bool) -> tuple[floa
     return trainer.sequences * trainer.stream.length / seconds, trainer.recent
 
 
+def loader_alone(given: argparse.Namespace, cache: Cache, passes: int = 20) -> float:
+    """Tokens a CPU-second of the batches alone, their conversion to the model's integers included."""
+    stream = Stream(open_rung(given.build, given.rung, cache=cache), shuffled=True, epochs=passes)
+    began = time.process_time()
+    for batch in stream.batches(max(1, given.batch_tokens // stream.length)):
+        _ = batch.tokens.astype(np.int64)
+    return len(stream) * stream.length / (time.process_time() - began)
+
+
 def main() -> None:
     """Measure both sides in turns."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
@@ -68,7 +78,7 @@ def main() -> None:
     parser.add_argument("--batch-tokens", type=int, default=1024)
     parser.add_argument("--turns", type=int, default=6)
     given = parser.parse_args()
-    ratios = []
+    ratios, fastest = [], 0.0
     with tempfile.TemporaryDirectory() as folder:
         cache = Cache(folder)
         for n in range(given.turns + 1):
@@ -80,8 +90,11 @@ def main() -> None:
             ratio = speeds[False] / speeds[True]
             print(f"from shards {speeds[False]:9,.0f} tokens/s, from memory {speeds[True]:9,.0f}, ratio {ratio:.3f}")
             ratios += [ratio] if n else []
+            fastest = max(fastest, *speeds.values())
+        alone = loader_alone(given, cache)
     low, high = min(ratios), max(ratios)
     print(f"{given.size}: {np.median(ratios):.3f} of the speed from memory ({low:.3f} to {high:.3f})")
+    print(f"the loader alone {alone:,.0f} tokens/s: {fastest / alone:.2%} of the time of the fastest run")
 
 
 if __name__ == "__main__":
