@@ -174,7 +174,8 @@ def show_export(said: dict[str, Any], folder: str) -> None:
     """What an export wrote."""
     console = Console(highlight=False, soft_wrap=True)
     size = sum(one["bytes"] for one in said["files"])
-    console.print(f"{said['rung']} as {said['format']}: {len(said['files']):,} files, {size / 1e6:,.1f} MB in {folder}")
+    files = f"{len(said['files']):,} file{'' if len(said['files']) == 1 else 's'}"
+    console.print(f"{said['rung']} as {said['format']}: {files}, {size / 1e6:,.1f} MB in {folder}")
     counts = said.get("texts")
     if counts is None:
         console.print(f"{said['tokens']:,} tokens, ids below {said['tokenizer']['vocabulary_size']:,}")

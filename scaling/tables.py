@@ -44,6 +44,15 @@ def number(value: float | None, figures: int = 3) -> str:
     return "∞" if value == float("inf") else f"{value:.{figures}g}"
 
 
+def _passes(value: float | None) -> str:
+    """Passes over a text, written out from a thousand on.
+
+    >>> _passes(1.4951), _passes(14951.3), _passes(None)
+    ('1.5', '14,951', '–')
+    """
+    return f"{value:,.0f}" if value is not None and 1000 <= value < float("inf") else number(value)
+
+
 def show_design(design: Design, difference: float | None) -> None:
     """Shapes side by side, the chosen cells with advice, power, and what the text is enough for."""
     console = Console(highlight=False)
@@ -139,7 +148,7 @@ def _show_needs(console: Console, design: Design) -> None:
         most = design.passes * need.held / share if share else float("inf")
         rows.append(
             (
-                need.stratum, f"{share:.3g}", short(need.held), need.basis, short(most), number(need.epochs),
+                need.stratum, f"{share:.3g}", short(need.held), need.basis, short(most), _passes(need.epochs),
                 short(need.worth),
             )
         )  # fmt: skip

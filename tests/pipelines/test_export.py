@@ -294,11 +294,14 @@ def test_the_command_says_what_was_written(result, tmp_path):
     call = ["export", str(result.out), RUNGS[1], "--out", str(tmp_path / "to"), "--format"]
     shown = CliRunner().invoke(cli, [*call, "jsonl.zst"])
     assert shown.exit_code == 0, shown.output
-    assert "all-4096 as jsonl.zst: " in shown.output
+    assert "all-4096 as jsonl.zst: 6 files, " in shown.output
     assert "cut by the rung" in shown.output
     again = CliRunner().invoke(cli, [*call, "parquet"])
     assert (again.exit_code, "something else" in again.output) == (2, True)
     other = CliRunner().invoke(cli, [*call[:-2], str(tmp_path / "n"), "--format", "nanogpt"])
+    assert "nanogpt: 2 files, " in other.output
     assert "4,096 tokens, ids below 257" in other.output
+    held = ["export", str(result.out), "held_out", "--out", str(tmp_path / "h"), "--format", "nanogpt"]
+    assert "held_out as nanogpt: 1 file, " in CliRunner().invoke(cli, held).output
     wrong = CliRunner().invoke(cli, [*call, "csv"])
     assert (wrong.exit_code, "'csv' is not one of" in wrong.output) == (2, True)
