@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import store
-from .schema import DUPLICATE, KEPT
+from .schema import DUPLICATE, KEPT, OVER_BUDGET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,5 +107,7 @@ def _fate(row: dict[str, Any]) -> str:
         return f"kept: {row['tokens']:,} tokens, from rung {row['first_rung']} on" + (masks and f"; masked: {masks}")
     if row["outcome"] == DUPLICATE:
         return f"duplicate of {row['survivor']}" + (f", {row['reason']}" if row["reason"] else "")
-    near = f" ({row['survivor']})" if row["survivor"] else ""
-    return f"{outcome}: {row['reason']}{near}" if row["reason"] else outcome
+    if row["outcome"] == OVER_BUDGET:
+        return f"{outcome}: its stratum's share of the largest rung was full before its turn"
+    near = f" ({row['survivor']})" if row["survivor"] not in {None, row["document"]} else ""
+    return f"{outcome}: {row['reason']}{near}" if row["reason"] not in {None, "", outcome} else outcome

@@ -193,3 +193,17 @@ def test_masks_of_kinds_that_there_are_none_of_are_refused(rows, tmp_path):
     scores = {"people": {"type": "personal", "masks": ["mail"]}}
     with pytest.raises(StudyError, match=r"scores\.people: personal: masks has 'mail', which is none of all, email"):
         load(str(study_of(tmp_path, rows, scores=scores)))
+
+
+def test_a_document_over_budget_and_one_held_out_are_explained_in_words(tmp_path):
+    rows = little.write_jsonl(tmp_path / "web.jsonl", little.corpus(1, 60, prefix="w"))
+    result = little.build(little.write_study(tmp_path, {"web": rows}, held_out={"tokens": 640}), tmp_path / "out")
+    said = {
+        row["outcome"]: explain(str(result.out), row["document"])[0].fates["all"]
+        for row in result.ledger()
+        if row["outcome"] in {"over_budget", "held_out"} and row["survivor"] in {None, row["document"]}
+    }
+    assert said == {
+        "over_budget": "over budget: its stratum's share of the largest rung was full before its turn",
+        "held_out": "held out",
+    }
