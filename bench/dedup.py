@@ -31,7 +31,7 @@ import dedup_corpus
 import dedup_peers
 import dedup_truth
 import measure
-from dedup_peers import OURS, WORDS, Run, UnavailableError
+from dedup_peers import OURS, Run, UnavailableError
 
 PARTS = ("kernel", "end-to-end", "recall", "grouping", "wipe-out")
 PEERS = (*dedup_peers.PACKAGES, dedup_peers.BY_CARGO)
@@ -182,7 +182,7 @@ def main() -> None:
         if "kernel" in only:
             print(kernel(programs, folder / "documents", megabytes, arguments.rounds), flush=True)
         if {"end-to-end", "recall"} & set(only):
-            programs[WORDS] = Path(sys.executable)
+            programs |= dict.fromkeys(dedup_peers.OWN, Path(sys.executable))
             runs = removals(programs, folder, arguments.rounds if "end-to-end" in only else 1)
             if "end-to-end" in only:
                 print(f"\n{end_to_end(runs, megabytes)}", flush=True)

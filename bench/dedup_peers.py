@@ -26,6 +26,9 @@ HERE = Path(__file__).parent
 OURS = "TokenLadder"
 WORDS = "TokenLadder, words"
 """The same with shingles of words for code too, as the peers have them and as the truth is."""
+MARKS = "TokenLadder, marks"
+"""The same, but it writes which rows are duplicates, and of which, in place of the rows that stay."""
+OWN = {OURS: [], WORDS: ["--unit", "words"], MARKS: ["--list"]}
 COMMAND_LINE = (sys.executable, "-m", "tokenladder", "dedup", "--quiet", "--workers", "1")
 BY_CARGO = "duplodocus"
 PACKAGES = {
@@ -125,9 +128,8 @@ def dedup(name: str, program: Path, documents: Path, out: Path) -> Run:
         UnavailableError: The tool failed.
     """
     shutil.rmtree(out, ignore_errors=True)
-    if name in {OURS, WORDS}:
-        unit = ["--unit", "words"] if name == WORDS else []
-        usage = checked([*COMMAND_LINE, documents, "--out", out, *unit])
+    if name in OWN:
+        usage = checked([*COMMAND_LINE, documents, "--out", out, *OWN[name]])
         return Run(usage.cpu, usage.wall, verdict(listed(documents, out)))
     out.mkdir(parents=True)
     if name == BY_CARGO:
