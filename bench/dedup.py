@@ -22,7 +22,7 @@ import json
 import shutil
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -143,7 +143,7 @@ def scale(what: str, sizes: Sequence[int], folder: Path) -> str:
     return "\n".join(lines)
 
 
-def names(known: Sequence[str]) -> type[list[str]]:
+def names(known: Sequence[str]) -> Callable[[str], list[str]]:
     """A parser of a list of names with commas between them, for argparse."""
 
     def parse(text: str) -> list[str]:
@@ -153,7 +153,7 @@ def names(known: Sequence[str]) -> type[list[str]]:
             raise argparse.ArgumentTypeError(f"no {', '.join(unknown)} here; choose from {', '.join(known)}")
         return chosen
 
-    return parse  # type: ignore[return-value]
+    return parse
 
 
 def main() -> None:

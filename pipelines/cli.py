@@ -279,13 +279,14 @@ def dedup(
     """
     from . import deduplicate
     from .dedup_files import Outcome
+    from .processors import processors
     from .progress import Reporter
 
     if mark and only_list:
         raise click.UsageError("--mark and --list exclude each other: the one writes all rows, the other none.")
     outcome: Outcome = "marked" if mark else "listed" if only_list else "removed"
     settings = deduplicate.Near(text, **near)
-    threads = workers or deduplicate.processors()
+    threads = workers or processors()
     report = Reporter(quiet=quiet)
     summary = deduplicate.deduplicate(inputs, out, settings, outcome, workers=threads, report=report)
     click.echo(deduplicate.to_json(summary) if as_json else f"{deduplicate.show(summary)}\n{out}")

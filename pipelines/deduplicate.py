@@ -320,11 +320,6 @@ def _chunks(component: NDArray[np.uint64], most: int) -> list[slice]:
     return found
 
 
-def processors() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def show(summary: dict[str, Any]) -> str:
     """What was found, for people.
 

@@ -10,7 +10,6 @@ import functools
 import io
 import json
 import logging
-import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from apache_beam.runners.worker import sdk_worker  # noqa: E402 the same
 logging.getLogger().setLevel(_level)
 
 from . import isolate, store  # noqa: E402 after Beam
+from .processors import processors  # noqa: E402 the same
 from .targets import resolve  # noqa: E402 the same
 
 if TYPE_CHECKING:
@@ -85,11 +85,6 @@ def is_local(arguments: Sequence[str]) -> bool:
     """
     parsed = PipelineOptions(list(arguments)).view_as(StandardOptions)
     return any(str(parsed.runner).endswith(name) for name in map(str, LOCAL))
-
-
-def processors() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
