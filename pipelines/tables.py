@@ -69,7 +69,8 @@ def show_plan(plan: dict[str, Any]) -> None:
         _show(console, table)
         console.print()
     scores = ", ".join(f"{name} ({one['type']})" for name, one in plan["scores"].items())
-    console.print(f"scores: {scores or 'none'}\nresult: {plan['out']}\nstore: {plan['store']}", markup=False)
+    lines = f"scores: {scores or 'none'}\nresult: {plan['out']}\nstore: {plan['store']}"
+    console.print(lines, markup=False, soft_wrap=True)  # a path cut in two cannot be copied
 
 
 def show_manifest(manifest: dict[str, Any]) -> None:

@@ -160,7 +160,7 @@ def test_ci_runs_the_command_that_the_readme_shows():
     assert shown.replace(" && ", "\n").splitlines() == [
         "python -m venv .venv",
         ".venv/bin/pip install -c constraints.txt -e '.[test]'",
-        ".venv/bin/python -m pytest",
+        ".venv/bin/python -m pytest -n auto --dist worksteal",
     ]
 
 
