@@ -75,6 +75,12 @@ KINDS = {
         Kind(LAWS["power-compute"], {"K": 900.0, "E": 1.7, "gamma": 0.15}, {"flops": (1e17, 1e22)}, "gamma"),
         Kind(LAWS["data-constrained"], SURFACE | {"R_D": 15.0, "R_N": 5.0}, SIZES | EPOCHS, "R_D"),
         Kind(
+            LAWS["repetition-penalty"],
+            SURFACE | {"P": 0.05, "delta": 0.7, "kappa": 0.6},
+            SIZES | {"epochs": (1.5, 60.0)},
+            "delta",
+        ),
+        Kind(
             LAWS["filtering"], {"k": 50.0, "E": 1.7, "b": 0.2, "tau": 4.0}, {"tokens": SIZES["tokens"]} | EPOCHS, "tau"
         ),
         Kind(LAWS["quality"], SURFACE | {"gamma_beta": 0.2}, SIZES | {"quality": (0.1, 1.0)}, "gamma_beta"),

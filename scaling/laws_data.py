@@ -1,4 +1,4 @@
-"""Laws of repeated and filtered data: Muennighoff 2023, Goyal 2024, and quality as a price on tokens."""
+"""Laws of repeated and filtered data: Muennighoff 2023, Lovelace 2026, Goyal 2024, and quality as a price on tokens."""
 
 from __future__ import annotations
 
@@ -54,6 +54,47 @@ DATA_CONSTRAINED = Law(
 U unique tokens are seen D / U times. The parameters that are best for U tokens (by the same A, B, alpha, beta) count in
 full; those beyond count less and less. Published: R_D 15.387756 and R_N 5.309743 with A e^6.255414, B e^7.3049974,
 E e^.6254804 and alpha = beta = .3526596. The published runs hold a second optimum, near (95.4, 1.71), that is lower.
+"""
+
+
+NO_REPEATS = 1e-300
+"""Epochs beyond the first where there are none: the penalty of those is below e^-34 nats per nat of coefficient."""
+
+
+def _less_repeats(columns: Values) -> Any:
+    return -np.log(np.maximum(columns["tokens"] / columns["unique_tokens"] - 1.0, NO_REPEATS))
+
+
+def _less_capacity(columns: Values) -> Any:
+    return np.log(columns["unique_tokens"] / columns["params"])
+
+
+REPETITION_PENALTY = sum_of_powers(
+    "repetition-penalty",
+    "L = E + A / N^alpha + B / D^beta + P · R^delta · (N / U)^kappa, with R = D / U − 1",
+    "Lovelace et al. 2026, Prescriptive Scaling Laws for Data Constrained Training, arXiv:2605.01640",
+    (
+        coefficient("A", "nats · parameters^alpha", 1e-6, 1e15, (1.0, 1e6)),
+        coefficient("B", "nats · tokens^beta", 1e-6, 1e15, (1.0, 1e7)),
+        IRREDUCIBLE,
+        coefficient("P", "nats · (tokens / parameter)^kappa", 1e-12, 1e6, (1e-6, 10.0)),
+        exponent("alpha"),
+        exponent("beta"),
+        Parameter("delta", "none (a power)", 0.05, 4.0, (0.3, 2.0)),
+        exponent("kappa", start=(0.1, 1.5)),
+    ),
+    ("params", "tokens", "unique_tokens"),
+    Term("A", {"alpha": "params"}),
+    Term("B", {"beta": "tokens"}),
+    Term("P", {"delta": _less_repeats, "kappa": _less_capacity}),
+    Term("E"),
+)
+"""Repeated tokens count in full, and what they do harm is added: more with more epochs and more parameters per token.
+
+U unique tokens are seen 1 + R times. Unlike :data:`DATA_CONSTRAINED`, loss can rise with further epochs. With delta and
+kappa held (``REPETITION_PENALTY.fixed(delta=…, kappa=…)``) overfitting is the one number P, which is then comparable
+between ways to train. The formula is as L. Weng's review "Scaling Laws, Carefully" (2026) gives it; the paper's own
+constants were not at hand.
 """
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from .law import Law
-from .laws_data import DATA_CONSTRAINED, FILTERING, QUALITY
+from .laws_data import DATA_CONSTRAINED, FILTERING, QUALITY, REPETITION_PENALTY
 from .laws_mixture import BIMIX, D_CPT, data_mixing, mixture_regression
 from .laws_shape import FARSEER, VOCABULARY
 from .laws_surface import CHINCHILLA, CHINCHILLA_TIED, GADRE, KAPLAN, POWER_COMPUTE, POWER_PARAMS, POWER_TOKENS
@@ -24,6 +24,7 @@ LAWS: Mapping[str, Law] = MappingProxyType(
             POWER_TOKENS,
             POWER_COMPUTE,
             DATA_CONSTRAINED,
+            REPETITION_PENALTY,
             FILTERING,
             QUALITY,
             BIMIX,

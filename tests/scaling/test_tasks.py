@@ -68,6 +68,10 @@ def surfaces():
             published.C4_CONSTANTS | {"R_D": 15.4, "R_N": 5.3},
             sizes | {"unique_tokens": sizes["tokens"] / spread(1, 60)},
         ),
+        "repetition-penalty": (
+            {"A": 400.0, "B": 900.0, "E": 1.7, "P": 0.05, "alpha": 0.34, "beta": 0.3, "delta": 0.7, "kappa": 0.6},
+            sizes | {"unique_tokens": sizes["tokens"] / spread(1.5, 60)},
+        ),
         "filtering": (
             {"k": 50.0, "E": 1.7, "b": 0.2, "tau": 4.0},
             {"tokens": sizes["tokens"], "unique_tokens": sizes["tokens"] / spread(1, 60)},
@@ -130,6 +134,28 @@ def test_farseer_follows_a_surface_without_noise():
     runs["loss"] = LAWS["farseer"].predict(truth, runs)
     found = fit(LAWS["farseer"], runs, objective=LeastSquares(), descents=20)
     assert np.abs(found.residuals).max() < 3e-3
+
+
+def test_a_penalty_for_repeats_grows_with_epochs_and_size_and_spares_the_first_epoch():
+    law, theta = LAWS["repetition-penalty"], surfaces()["repetition-penalty"][0]
+    surface = {name: theta[name] for name in LAWS["chinchilla"].names}
+    unique, epochs = np.full(5, 1e9), np.array([1.0, 1.5, 4, 60, 60])
+    runs = {"params": np.array([1e9] * 4 + [4e9]), "tokens": unique * epochs, "unique_tokens": unique}
+    penalty = law.predict(theta, runs) - LAWS["chinchilla"].predict(surface, runs)
+    expected = theta["P"] * (epochs - 1) ** theta["delta"] * (runs["params"] / unique) ** theta["kappa"]
+    np.testing.assert_allclose(penalty, expected, atol=1e-12)
+    assert law.gradient(theta, runs)[:, 0] == pytest.approx(
+        [*LAWS["chinchilla"].gradient(surface, runs)[:3, 0], 0, *LAWS["chinchilla"].gradient(surface, runs)[3:, 0], 0, 0]
+    )
+    more = {**runs, "tokens": unique * np.array([200.0] * 5)}
+    assert (law.predict(theta, more) > law.predict(theta, runs))[-1]  # beyond a point, more epochs raise the loss
+
+
+def test_a_penalty_for_repeats_fits_the_published_runs_better_than_what_repeats_are_worth():
+    runs = published.table("data_constrained.csv")
+    added, worth = (fit(LAWS[name], runs) for name in ("repetition-penalty", "data-constrained"))
+    assert (added.value, worth.value) == pytest.approx((0.0051278, 0.0065899), abs=1e-7)
+    assert not added.flags
 
 
 def test_repeats_are_worth_less_and_unique_tokens_their_all():
