@@ -16,6 +16,8 @@ from . import (
     diversity,
     duplicates,
     earlier,
+    evidence,
+    index,
     intake,
     ladders,
     manifest,
@@ -184,8 +186,30 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
     )
     value["diversity"] = described
     value["contamination"] = contaminated.count_found(plan, pool)
+    said = _evidence(plan, pool, fingerprint, clusters, excluded)
+    said["recipes"] = {
+        name: {"choices": tail(one.folder), "ladder": tail(planned[name].folder), "recipe": one.told}
+        for name, one in choices.items()
+    }
+    evidence.tell(plan.out, said)
     _publish(plan, value, model)
     return value
+
+
+def _evidence(plan: Plan, pool: Pool, fingerprint: str, clusters: str, excluded: str | None) -> dict[str, Any]:
+    """Where what decided is kept, but for the recipes."""
+    return {
+        "fingerprint": fingerprint,
+        "store": plan.store.root,
+        "listing": tail(pool.listing()),
+        "clusters": tail(clusters),
+        "excluded": excluded and "/".join(excluded.split("/")[-3:]),
+        "index": tail(index.index_pool(pool)),
+        "sources": list(pool.sources),
+        "scores": plan.described_scores,
+        "dedup": plan.dedup,
+        "edits": pool.edits,
+    }
 
 
 def _publish(plan: Plan, value: dict[str, Any], model: bytes) -> None:

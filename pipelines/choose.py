@@ -45,7 +45,7 @@ RIVAL = np.dtype(
 LOSER = np.dtype([("row", "<u4"), ("survivor", keys.ID)])
 
 
-class _View:
+class View:
     """One part as the rules of one recipe see it: columns are read when asked for, once."""
 
     def __init__(self, payload: dict[str, Any]) -> None:
@@ -57,6 +57,7 @@ class _View:
         self.clusters = read_clusters(self.recipe["clusters"], self.ordinal)
 
     def column(self, where: list[str]) -> pa.Array:
+        """A column by its place."""
         key = tuple(where)
         if key not in self._columns:
             if key == ("sample",):
@@ -87,26 +88,31 @@ class _View:
         return rows.astype(np.int64)  # type: ignore[no-any-return] # pyarrow's stubs do not know
 
     def values(self, where: list[str]) -> NDArray[np.float64]:
+        """A column of numbers; NaN for null."""
         column = pc.cast(self.column(where), pa.float64()).fill_null(np.nan)
         return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
 
     @property
     def ids(self) -> NDArray[Any]:
+        """Ids of the documents."""
         return keys.id_array(self.column(["document"]))
 
     @property
     def cluster_ids(self) -> NDArray[Any]:
+        """Ids of their clusters' leaders."""
         ids = self.ids.copy()
         ids[self.clusters.column("row").to_numpy()] = keys.id_array(self.clusters.column("cluster"))
         return ids
 
     @property
     def priorities(self) -> NDArray[np.uint64]:
+        """What the documents are ordered by."""
         ids = self.cluster_ids if self.recipe["draw"] == "cluster" else self.ids
         return mix64(self.recipe["seed"], ids["high"].astype("<u8"), ids["low"].astype("<u8"))
 
     @property
     def ties(self) -> NDArray[np.uint64]:
+        """What decides between equal texts."""
         return keys.ties(self.place, self.part, self.source_ordinal)
 
     @property
@@ -118,9 +124,11 @@ class _View:
 
     @property
     def keys(self) -> NDArray[np.uint64]:
+        """Keys of the rows."""
         return keys.keys(self.ordinal, np.arange(self.part.rows))
 
     def excluded(self) -> pa.Table | None:
+        """Rows that may not be trained on, because of the held-out set."""
         folder = self.recipe["excluded"]
         name = f"{self.ordinal:07d}.parquet"
         return store.read_table(store.join(folder, name)) if folder and store.exists(store.join(folder, name)) else None
@@ -129,7 +137,7 @@ class _View:
         """What the first `rules` rules say of each row."""
         codes = np.zeros(self.part.rows, np.int16)
         for n in range(rules - 1, -1, -1):
-            codes[~self._passes(n)] = n + 1
+            codes[~self.passes(n)] = n + 1
         if self.recipe.get("cut"):
             codes[emptied(self.place, self.part, self.recipe["cut"])] = EMPTIED
         excluded = self.excluded()
@@ -138,7 +146,8 @@ class _View:
         codes[self.column(["document"]).is_null().to_numpy(zero_copy_only=False)] = NO_DOCUMENT
         return codes
 
-    def _passes(self, n: int) -> NDArray[np.bool_]:
+    def passes(self, n: int) -> NDArray[np.bool_]:
+        """Which rows one rule keeps."""
         rule = self.recipe["rules"][n]
         passes = np.ones(self.part.rows, bool)
         if rule["sources"] is not None and self.part.source not in rule["sources"]:
@@ -201,7 +210,7 @@ def descending(values: NDArray[np.float64]) -> NDArray[np.uint64]:
 
 def emit_top(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     """Values that compete for the place of rule `payload["rule"]`, in 2**`payload["bits"]` ranges an octave."""
-    view = _View(payload)
+    view = View(payload)
     n = payload["rule"]
     rule = view.recipe["rules"][n]
     passes = view.codes(n) == CANDIDATE
@@ -275,7 +284,7 @@ def find_cuts(folder: str, share: float) -> dict[str, list[int]]:
 
 def emit_rivals(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     """Documents that pass all rules and are not alone in their cluster, by cluster."""
-    view = _View(payload)
+    view = View(payload)
     rows = view.clusters.column("row").to_numpy()
     rivals = view.codes(len(view.recipe["rules"]))[rows] == CANDIDATE
     rivals &= ~view.clusters.column("earlier").to_numpy()
@@ -327,7 +336,7 @@ def choose_part(payload: dict[str, Any], **_: Any) -> None:
     Writes `choices/NUMBER.parquet` with `code` (int16), `label` (what a pass-or-reason score said), `survivor`,
     `stratum` and `priority`; and `histograms/NUMBER.parquet` with `stratum`, `bucket`, `documents`, `text_bytes`.
     """
-    view = _View(payload)
+    view = View(payload)
     rules = view.recipe["rules"]
     codes = view.codes(len(rules))
     survivors = np.zeros(len(codes), keys.ID)
@@ -367,13 +376,13 @@ def choose_part(payload: dict[str, Any], **_: Any) -> None:
     store.write_table(store.join(payload["folder"], "histograms", f"{view.ordinal:07d}.parquet"), histogram)
 
 
-def _strata(view: _View) -> pa.Array:
+def _strata(view: View) -> pa.Array:
     if view.recipe["one_stratum"]:
         return pa.repeat(pa.scalar("held_out"), view.part.rows)
     return view.joined(view.recipe["strata"])
 
 
-def _labels(view: _View, codes: NDArray[np.int16]) -> pa.Array:
+def _labels(view: View, codes: NDArray[np.int16]) -> pa.Array:
     """For documents dropped by a rule of the form `is = "pass"`, the reason that the score gives as its label."""
     labels = pa.nulls(len(codes), pa.string())
     for n, rule in enumerate(view.recipe["rules"]):

@@ -13,6 +13,7 @@ import click
 
 from ..scaling import commands as scaling
 from ..training.reference.commands import train_reference
+from . import document_commands as documents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -178,20 +179,6 @@ def verify(out: str) -> None:
     show_checks(checks)
     if not all(one.holds for one in checks):
         sys.exit(FAILED)
-
-
-@cli.command(short_help="Say why a document is in or out of each recipe.")
-@click.argument("out")
-@click.argument("document")
-def explain(out: str, document: str) -> None:
-    """Say why DOCUMENT is in or out of each recipe: its id, its URL or path, or the end of one.
-
-    Example: tokenladder explain built json/decoder.py
-    """
-    from .explain import explain as look
-    from .tables import show_explanations
-
-    show_explanations(look(out, document))
 
 
 @cli.command(short_help="Show sequences as text.")
@@ -390,6 +377,7 @@ def card(out: str) -> None:
     click.echo(render_card(store.read_json(path)))
 
 
+cli.add_command(documents.explain)
 cli.add_command(scaling.design)
 cli.add_command(scaling.fit)
 cli.add_command(scaling.reconcile)

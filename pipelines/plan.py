@@ -137,6 +137,15 @@ class Plan:
         return [self.repeated_lines if repeated else self.score_of[name], column] if column else None
 
     @property
+    def described_scores(self) -> dict[str, dict[str, Any]]:
+        """Of each score its fingerprint, type, and the columns of its label and value."""
+        columns = {name: {"label": one.LABEL, "value": one.VALUE} for name, one in self.study.scores.items()}
+        return {
+            name: {"fingerprint": self.score_of[name], "type": self.study.scores[name].type, **both}
+            for name, both in columns.items()
+        }
+
+    @property
     def masks(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Fingerprint of each score whose finds are masked where text is encoded, and the names of their kinds."""
         return tuple({self.score_of[name]: tuple(names) for name, names in self.masked.items()}.items())

@@ -51,6 +51,11 @@ class Choices:
     recipe: dict[str, Any]
 
     @property
+    def told(self) -> dict[str, Any]:
+        """The same without paths."""
+        return {key: value for key, value in self.recipe.items() if key not in {"clusters", "excluded"}}
+
+    @property
     def place(self) -> tuple[str, str]:
         """Folder and identity."""
         return self.folder, self.identity
@@ -70,6 +75,9 @@ def choose_recipes(
     """
     every = {name: _prepare(plan, pool, one, clusters, excluded) for name, one in wanted.items()}
     todo = [one for one in every.values() if not store.exists(store.join(one.folder, "done.json"))]
+    for one in every.values():
+        if one not in todo:
+            one.recipe["cuts"].update(store.read_json(store.join(one.folder, "done.json")).get("cuts", {}))
     if not todo:
         return every
     module, folders = f"{PIPELINES}.choose", [one.folder for one in todo]
@@ -92,7 +100,7 @@ def choose_recipes(
     ]
     pool.run_missing("choose", f"{module}:choose_part", last)
     for one in todo:
-        store.write_json(store.join(one.folder, "done.json"), {})
+        store.write_json(store.join(one.folder, "done.json"), {"cuts": one.recipe["cuts"]})
     return every
 
 

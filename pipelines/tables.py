@@ -9,12 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from .schema import OUTCOMES
+from .terminal import printable, printable_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .decode import Sequence as Decoded
-    from .explain import Explanation
     from .verify import Check
 
 STRATA = 12
@@ -135,39 +135,19 @@ def show_checks(checks: Sequence[Check]) -> None:
     _show(console, table)
 
 
-def _printable(name: str, longest: int = 500) -> str:
-    """A name from the input for a terminal: without control characters, and cut."""
-    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name[:longest])
-    return shown if len(name) <= longest else f"{shown}… ({len(name):,} characters)"
-
-
-def show_explanations(explanations: Sequence[Explanation]) -> None:
-    """What happened to each of some documents."""
-    console = Console(highlight=False, soft_wrap=True)
-    for one in explanations:
-        console.print(_printable(one.name), style="bold", markup=False)
-        console.print(f"  source    {one.source}, read from {_printable(one.record)}", markup=False)
-        console.print(f"  document  {one.document or 'none'}", markup=False)
-        for recipe, fate in one.fates.items():
-            console.print(f"  {recipe:<9} {fate}", markup=False)
-
-
 def show_sequence(sequence: Decoded) -> None:
     """A sequence as text: a line before each piece of a document says what it is."""
     console = Console(highlight=False, soft_wrap=True)
     tokens = sum(piece.length for piece in sequence.pieces)
-    head = f"sequence {sequence.number:,}  {_printable(sequence.stratum)}  {tokens:,} tokens"
+    head = f"sequence {sequence.number:,}  {printable(sequence.stratum)}  {tokens:,} tokens"
     console.print(f"━━ {head} ━━", style="bold", markup=False)
     for piece in sequence.pieces:
         begin = "begins" if not piece.offset else f"goes on from its token {piece.offset:,}"
         end = "ends here" if piece.ends else "goes on"
-        what = f"{_printable(piece.name) or 'no name'} ({piece.document})"
+        what = f"{printable(piece.name) or 'no name'} ({piece.document})"
         line = f"── at {piece.position:,}: {what} {begin}; {piece.length:,} tokens, {end}"
         console.print(line, style="dim", markup=False)
-        shown = "".join(
-            sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}" for sign in piece.text
-        )
-        console.print(shown, markup=False, emoji=False)
+        console.print(printable_text(piece.text), markup=False, emoji=False)
     console.print()
 
 

@@ -40,7 +40,7 @@ def sanity_buffer(length):
 )
 def test_xxh64_gives_the_published_vectors(length, seed, expected):
     data = sanity_buffer(length)
-    assert naive.xxh64(data, seed) == expected
+    assert naive.xxh64(data, seed) == hashing.hash_bytes(data, seed) == expected
     assert hashing.hash_text(pa.array([data], pa.binary()), seed).tolist() == [expected]
 
 
@@ -50,6 +50,11 @@ def test_hash_text_equals_the_slow_twin(values, seed, skipped):
     expected = [0 if value is None else naive.xxh64(value, seed) for value in values]
     assert hashing.hash_text(column, seed).tolist() == expected
     assert hashing.hash_text(column.slice(skipped), seed).tolist() == expected[skipped:]
+
+
+@given(st.binary(max_size=100), SEEDS)
+def test_one_value_hashes_as_the_slow_twin_says(data, seed):
+    assert hashing.hash_bytes(data, seed) == naive.xxh64(data, seed)
 
 
 @given(SEEDS, st.lists(st.tuples(SEEDS, SEEDS)))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from little import LENGTH, build, corpus, differing, files, write_jsonl, write_study
 
-from tokenladder.pipelines import segments, store, tables
+from tokenladder.pipelines import document_tables, segments, store
 from tokenladder.pipelines.explain import Explanation
 from tokenladder.pipelines.parts import Store
 from tokenladder.pipelines.store import UserError
@@ -139,7 +139,9 @@ def test_rules_that_differ_have_different_texts():
 
 
 def test_names_from_the_input_do_not_command_the_terminal(capsys):
-    tables.show_explanations([Explanation("web", "a\x1b[31m" + "b" * 900, "r\x07", None, {"all": "over budget"})])
+    document_tables.show_explanations(
+        [Explanation("web", "a\x1b[31m" + "b" * 900, "r\x07", None, {"all": "over budget"})]
+    )
     shown = capsys.readouterr().out
     assert "\x1b[31m" not in shown
     assert "\x07" not in shown

@@ -1,0 +1,111 @@
+"""Documents for the terminal: why each is in or out, and what its rules and scores found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from .examine import NOT_ASKED
+from .terminal import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .examine import Similar, Tried
+    from .explain import Explanation, Verdict
+
+WIDTH = 1 << 64
+"""Priorities are below this."""
+
+_STYLES = {"met": "green", "failed": "red"}
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _number(value: Any) -> str:
+    """A value of a score, short."""
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:.4g}"
+    value = int(value) if isinstance(value, float) else value
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else printable(str(value), 60)
+
+
+def show_explanations(explanations: Sequence[Explanation]) -> None:
+    """What happened to each of some documents, and why."""
+    console = _console()
+    for one in explanations:
+        console.print(printable(one.name), style="bold", markup=False)
+        _line(console, "source", f"{one.source}, read from {printable(one.record)}")
+        _line(console, "document", one.document or "none")
+        if one.columns:
+            _line(console, "", _listed(one.columns))
+        for recipe, fate in one.fates.items():
+            _line(console, printable(recipe), printable(fate))
+            if recipe in one.verdicts:
+                _show_verdict(console, one.verdicts[recipe])
+        if one.cluster is not None:
+            _line(console, "cluster", _cluster(one))
+        for n, (score, columns) in enumerate(one.scores.items()):
+            _line(console, "" if n else "scores", f"{printable(score)}: {_listed(columns)}")
+        if one.text is not None:
+            for n, line in enumerate(one.text.splitlines()):
+                _line(console, "" if n else "text", printable(line))
+
+
+def _line(console: Console, name: str, text: str) -> None:
+    console.print(f"  {name:<9} {text}", markup=False, emoji=False)
+
+
+def _listed(columns: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name.replace('_', ' ')} {_number(value)}" for name, value in columns.items() if value is not None
+    )
+
+
+def _cluster(one: Explanation) -> str:
+    cluster = one.cluster
+    assert cluster is not None  # noqa: S101 the caller looked
+    if cluster.leads:
+        return f"{cluster.size:,} documents around this one"
+    share = cluster.similarity
+    how = f"{share:.0%} of it stands in" if cluster.contained else f"similarity {share:.2f} to"
+    return f"{cluster.size:,} documents; {how} the leader, {cluster.leader}"
+
+
+def _similar(similar: Similar | None) -> str:
+    if similar is None:
+        return ""
+    named = {"estimated": similar.estimated, "exact": similar.exact}
+    found = ", ".join(f"{value:.3f} {name}" for name, value in named.items() if value is not None)
+    return f"; Jaccard similarity {found}" if found else ""
+
+
+def _show_verdict(console: Console, verdict: Verdict) -> None:
+    survivor = verdict.survivor
+    if survivor is not None and survivor.name is not None:
+        _line(console, "", f"near {printable(survivor.name)} ({survivor.source}){_similar(survivor.similar)}")
+    rules = [tried for tried in verdict.rules if tried.outcome != NOT_ASKED]
+    longest = min(60, max((len(tried.rule) for tried in rules), default=0))
+    for tried in rules:
+        text = Text(f"            {tried.outcome:<10}", _STYLES.get(tried.outcome, "dim"))
+        console.print(text.append(f"  {printable(tried.rule):<{longest}}  {_found(tried)}".rstrip(), ""))
+    if verdict.priority is not None:
+        place = verdict.place
+        where = f"priority {verdict.priority:,}: before it come {verdict.priority / WIDTH:.1%} of all documents"
+        if place is not None:
+            where = (
+                f"begins in sequence {place.sequence:,} at token {place.position:,} ({place.shard}), after "
+                f"{place.offset:,} tokens of {printable(place.stratum)}; priority {verdict.priority:,}"
+            )
+        _line(console, "", where)
+
+
+def _found(tried: Tried) -> str:
+    found = [_number(value) for value in (tried.label, tried.value) if value is not None]
+    if tried.cut is not None:
+        found.append(f"(the last one that is in has {_number(tried.cut)})")
+    return " ".join(found)
