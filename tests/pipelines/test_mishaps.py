@@ -139,9 +139,8 @@ def test_rules_that_differ_have_different_texts():
 
 
 def test_names_from_the_input_do_not_command_the_terminal(capsys):
-    document_tables.show_explanations(
-        [Explanation("web", "a\x1b[31m" + "b" * 900, "r\x07", None, {"all": "over budget"})]
-    )
+    explained = Explanation("web", "a\x1b[31m" + "b" * 900, "r\x07", None, {"all": "over budget"})
+    document_tables.show_explanations([explained])
     shown = capsys.readouterr().out
     assert "\x1b[31m" not in shown
     assert "\x07" not in shown
