@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..scaling import commands as scaling
+from ..scaling.reconcile_command import reconcile
 from ..training.reference.commands import train_reference
 from . import document_commands as documents
 
@@ -380,7 +381,7 @@ def card(out: str) -> None:
 cli.add_command(documents.explain)
 cli.add_command(scaling.design)
 cli.add_command(scaling.fit)
-cli.add_command(scaling.reconcile)
+cli.add_command(reconcile)
 cli.add_command(train_reference)
 
 

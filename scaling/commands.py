@@ -1,4 +1,4 @@
-"""The commands `design`, `fit` and `reconcile`. What is heavy is imported when a command runs."""
+"""The commands `design` and `fit`. What is heavy is imported when a command runs."""
 
 from __future__ import annotations
 
@@ -315,67 +315,3 @@ def _write_fit(
     for reason, names in missing.items():
         click.echo(f"no picture {', '.join(names)}: {reason}")
     click.echo(f"wrote {out}: fit.json and {sum(len(written) for written, _ in drawn)} pictures")
-
-
-@click.command(short_help="Say why two studies of the best size disagree.")
-@click.argument("runs")
-@click.option(
-    "--from", "start", multiple=True, callback=options.names, metavar="NAME=VALUE", help="A choice of the first study."
-)
-@click.option(
-    "--cause",
-    "causes",
-    multiple=True,
-    required=True,
-    callback=options.causes,
-    metavar="'CAUSE: NAME=VALUE, …'",
-    help="What the second does otherwise; in order.",
-)
-@click.option("--names", nargs=2, default=("first", "second"), show_default=True, help="Of the two studies.")
-@click.option("--claimed", type=float, help="The exponent that the second published.")
-@click.option(
-    "--column", "columns", multiple=True, callback=options.names, metavar="OURS=THEIRS", help="Which column is what."
-)
-@click.option("--out", type=click.Path(path_type=Path), help="Write reconcile.json and a waterfall here.")
-def reconcile(  # noqa: PLR0917 one for each option
-    runs: str,
-    start: dict[str, str],
-    causes: dict[str, dict[str, str]],
-    names: tuple[str, str],
-    claimed: float | None,
-    columns: dict[str, str],
-    out: Path | None,
-) -> None:
-    """Say why two studies of the best size disagree, and by how much each cause explains.
-
-    Both are readings of one table of RUNS. A choice is a column's value (recipe=raw), or how runs are read: method
-    (isoflop, parabola, envelope, surface), size and flops (which column counts), law, least_flops, most_flops,
-    most_epochs.
-
-    Example: tokenladder reconcile runs.csv --from size=params_non_embedding --cause 'embeddings counted: size=params'
-    """
-    from ..pipelines import store
-    from .reconcile_report import as_value, changes, make_reading, steps, work_out
-    from .runs import read_runs
-    from .tables import show_reconciliation
-
-    table = read_runs(runs, columns)
-    try:
-        reading = make_reading(start, table.columns)
-        changed = {name: changes(given, table.columns) for name, given in causes.items()}
-        made = work_out(table.columns, reading, changed, names=names, claimed=claimed)
-    except ValueError as error:
-        raise store.UserError(f"{runs}: cannot be reconciled: {error}") from error
-    show_reconciliation(made)
-    if out is not None:
-        from .plots import save
-        from .plots_laws import waterfall
-
-        out.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(as_value(made), indent=2, ensure_ascii=False, allow_nan=False)
-        store.write_bytes(str((out / "reconcile.json").absolute()), (text + "\n").encode())
-        try:
-            files = save(waterfall(steps(made.way), made.way.end), out, "waterfall")
-        except ModuleNotFoundError as error:
-            raise store.UserError(f"wrote {out / 'reconcile.json'}, but no pictures. {error}") from error
-        click.echo(f"wrote {out}: reconcile.json and {len(files)} pictures")

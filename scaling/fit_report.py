@@ -283,6 +283,7 @@ def _analysis(one: Analysis) -> dict[str, Any]:
         "formula": made.law.formula_text,
         "source": made.law.source,
         "runs": int(made.residuals.size),
+        "sizes": [float(one.runs["params"].min()), float(one.runs["params"].max())] if "params" in one.runs else None,
         "theta": dict(made.theta),
         "units": {parameter.name: parameter.unit for parameter in made.law.parameters},
         "objective": {"name": str(made.objective), "value": made.value},

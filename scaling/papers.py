@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -13,6 +15,7 @@ from .frontier import best_sizes, power_law
 from .law import Law
 from .laws_surface import CHINCHILLA
 from .reconcile import Step, Waterfall, explain, with_embeddings
+from .registry import LAWS
 
 BUDGETS = np.geomspace(1e8, 1e30, 221)
 """FLOPs that are looked at; those whose best size is outside a paper's range are left out."""
@@ -108,6 +111,35 @@ def between(first: Paper, second: Paper) -> Waterfall:
     made = explain(causes, exponent, start=first.name, end=second.name)
     last = Step("unexplained", made.steps[-1].after, second.exponent, None)
     return Waterfall(first.name, second.name, (*made.steps, last))
+
+
+def find(name: str) -> Paper:
+    """A published law by its name, or a fit by its file, as `tokenladder reconcile` takes them.
+
+    Args:
+        name: A name of :data:`PAPERS`; or the path of a ``fit.json``, with ``:RECIPE`` where it holds several recipes.
+
+    Raises:
+        ValueError: There is no such law, or the file holds no fit whose best sizes can be told; with what would work.
+    """
+    if name in PAPERS:
+        return PAPERS[name]
+    path, _, recipe = (name, "", "") if Path(name).is_file() else name.rpartition(":")
+    if not Path(path).is_file():
+        raise ValueError(f"{name!r} is neither a published law ({', '.join(PAPERS)}) nor a fit.json that exists.")
+    try:
+        fits = json.loads(Path(path).read_text(encoding="utf-8"))["fits"]
+        usable = [one for one in fits if one["sizes"] and {"params", "tokens"} == set(LAWS[one["law"]].columns)]
+        chosen = [one for one in usable if not recipe or one["recipe"] == recipe]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not what `tokenladder fit` writes: give its fit.json.") from error
+    if len({one["recipe"] for one in chosen}) != 1:
+        known = ", ".join(f"{path}:{one['recipe']}" for one in usable) or "none: fit a law of params and tokens"
+        raise ValueError(f"{name} must name one recipe's fit; there are {known}.")
+    one = chosen[0]
+    law, theta, sizes = LAWS[one["law"]], one["theta"], (one["sizes"][0], one["sizes"][1])
+    source = f"{one['law']} fitted to {one['runs']} runs"
+    return Paper(name, source, _exponent(law, theta, sizes, None), sizes, theta, law)
 
 
 def _exponent(

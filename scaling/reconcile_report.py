@@ -141,13 +141,19 @@ def steps(way: Waterfall) -> list[tuple[str, float]]:
     return [(way.start, way.steps[0].before), *((step.cause, step.after) for step in way.steps)]
 
 
+def way_as_value(way: Waterfall) -> dict[str, Any]:
+    """The way alone as JSON values."""
+    return {
+        "start": {"name": way.start, "exponent": way.steps[0].before},
+        "end": {"name": way.end, "exponent": way.steps[-1].after},
+        "steps": [vars(step) | {"change": step.change} for step in way.steps],
+    }
+
+
 def as_value(made: Reconciliation) -> dict[str, Any]:
     """The reconciliation as JSON values."""
     sizes = made.frontier.sizes if made.frontier is not None else None
-    return {
-        "start": {"name": made.way.start, "exponent": made.way.steps[0].before},
-        "end": {"name": made.way.end, "exponent": made.way.steps[-1].after},
-        "steps": [vars(step) | {"change": step.change} for step in made.way.steps],
+    return way_as_value(made.way) | {
         "views": [
             {"view": view.name, "law": view.fit.law.name, "runs": len(view.rows), "theta": dict(view.fit.theta)}
             for view in made.views

@@ -13,6 +13,7 @@ from .design_report import Design, comparison
 from .fit import ILL_CONDITIONED
 from .fit_report import Analysis, Decisions
 from .plots import short
+from .reconcile import Waterfall
 from .reconcile_report import Reconciliation
 from .step_laws import SCHEDULE, WARM_UP, advise
 
@@ -262,17 +263,22 @@ def show_comparison(analyses: Sequence[Analysis]) -> None:
         show(title, ("law", "mean", "at most", "parameters"), rows)
 
 
+def show_way(way: Waterfall) -> None:
+    """The way from one exponent to the other, cause by cause."""
+    rows = [(way.start, "", f"{way.steps[0].before:.3f}", "")]
+    rows += [
+        (step.cause, f"{step.change:+.3f}", f"{step.after:.3f}", "–" if step.share is None else f"{step.share:+.3f}")
+        for step in way.steps
+    ]
+    rows.append((way.end, f"{way.steps[-1].after - way.steps[0].before:+.3f}", rows[-1][2], ""))
+    heads = ("cause", "change", "exponent of N*(C)", "over all orders")
+    show(f"from {way.start} to {way.end}", heads, rows, Console(highlight=False, soft_wrap=True))
+
+
 def show_reconciliation(made: Reconciliation) -> None:
     """The way from one exponent to the other, the views, and a break if there is one."""
     console = Console(highlight=False, soft_wrap=True)
-    rows = [(made.way.start, "", f"{made.way.steps[0].before:.3f}", "")]
-    rows += [
-        (step.cause, f"{step.change:+.3f}", f"{step.after:.3f}", "–" if step.share is None else f"{step.share:+.3f}")
-        for step in made.way.steps
-    ]
-    rows.append((made.way.end, f"{made.way.steps[-1].after - made.way.steps[0].before:+.3f}", rows[-1][2], ""))
-    heads = ("cause", "change", "exponent of N*(C)", "over all orders")
-    show(f"from {made.way.start} to {made.way.end}", heads, rows, console)
+    show_way(made.way)
     if made.views:
         views = [
             (view.name, view.fit.law.name, str(len(view.rows)), _listed(view.fit.theta)) for view in made.views

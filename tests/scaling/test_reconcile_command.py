@@ -45,6 +45,48 @@ def test_porians_way_as_a_command(tmp_path):
     assert "Chinchilla" in (tmp_path / "out" / "waterfall.svg").read_text()
 
 
+def test_two_published_laws_as_a_command(tmp_path):
+    said = run("besiroglu-2024", "kaplan-2020", "--out", tmp_path / "out")
+    assert [line.split()[:2] for line in said.splitlines() if "embeddings" in line or "range" in line] == [
+        ["range", "of"], ["embeddings", "left"],
+    ]  # fmt: skip
+    assert "Besiroglu et al. 2024: Chinchilla Scaling: A replication attempt, arXiv:2404.10102; 4.4e+07" in said
+    value = json.loads((tmp_path / "out" / "reconcile.json").read_text())
+    assert [value["start"]["exponent"], value["steps"][1]["after"], value["end"]["exponent"]] == pytest.approx(
+        [0.5126, 0.787, 0.73], abs=1e-3
+    )
+    assert (tmp_path / "out" / "waterfall.svg").exists()
+
+
+def test_a_fit_stands_beside_a_paper(tmp_path):
+    arguments = [str(published.DATA / "chinchilla.csv"), "--drop-highest", "5", "--bootstraps", "0", "--format", "svg"]
+    done = CliRunner().invoke(cli, ["fit", *arguments, "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    fitted = tmp_path / "fit.json"
+    said = run(fitted, "hoffmann-2022")
+    assert "chinchilla fitted to 240 runs; " in " ".join(said.split())
+    assert "constants" in said
+    assert "0.452" in said  # .28 / (.34 + .28) of the published constants
+    value = json.loads(fitted.read_text())
+    value["fits"] = [{**value["fits"][0], "recipe": name} for name in ("raw", "top10")]
+    fitted.write_text(json.dumps(value))
+    assert "there are " + f"{fitted}:raw, {fitted}:top10" in " ".join(run(fitted, "kaplan-2020", status=2).split())
+    assert "unexplained +0.000" in " ".join(run(f"{fitted}:raw", f"{fitted}:top10").split())
+
+
+def test_mistakes_in_naming_laws(tmp_path):
+    known = "kaplan-2020, hoffmann-2022, besiroglu-2024"
+    said = run("nobody-2020", "kaplan-2020", status=2)
+    assert f"'nobody-2020' is neither a published law ({known}) nor a fit.json that exists." in said
+    (tmp_path / "x.json").write_text("[]")
+    said = run(tmp_path / "x.json", "kaplan-2020", status=2)
+    assert "is not what `tokenladder fit` writes: give its fit.json." in said
+    assert "Give one table of runs, or two laws; not 3 names." in run("a", "b", "c", status=2)
+    assert "leave out all options but --out" in run("besiroglu-2024", "kaplan-2020", "--claimed", 0.5, status=2)
+    said = run("kaplan-2020", "besiroglu-2024", status=2)
+    assert "Kaplan et al. 2020 gives no surface to read in another way: name it second." in said
+
+
 def test_readings_from_words():
     runs = {"recipe": np.array(["a", "b"]), "seed": np.array([1.0, 2.0]), "flops": np.ones(2), "other": np.ones(2)}
     given = {"method": "surface", "law": "gadre", "least_flops": "1e18", "flops": "other", "recipe": "a", "seed": "2"}
