@@ -113,7 +113,7 @@ def ours(documents: Path, tokenizer: Path, out: Path, kind: str) -> dict[str, An
     from tokenladder.pipelines.progress import Reporter
     from tokenladder.pipelines.study_file import parse
 
-    module.Engine = Stages  # type: ignore[assignment,misc]
+    module.Engine = Stages  # type: ignore[assignment,misc] # it has the engine's methods, and times each stage
     fill = {"tokenizer": str(tokenizer), "path": f"{documents}/*.parquet", "kind": kind}
     texts = {key: json.dumps(value) for key, value in fill.items()}
     study = parse(STUDY.format(tokens=_count(documents, tokenizer), **texts), str(out / "study.toml"))

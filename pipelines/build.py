@@ -122,7 +122,7 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
     if counts is not None and any(plan.study.recipe(name).dedup is not False for name in settings.recipes):
         mixture.check_wipe_out(plan, pool, clusters, counts)
     plan, pool, repeated_lines = boilerplate.find_repeated_lines(plan, pool, clusters)
-    tokenizer, model, pool = open_tokenizer(plan, pool)
+    tokenizer, model, pool = open_tokenizer(plan, pool, clusters)
     held, excluded = hold_out(plan, pool, settings.held_out, clusters) if settings.held_out else (None, None)
     recipes = {name: plan.study.recipe(name) for name in settings.recipes}
     wanted = {

@@ -15,8 +15,8 @@ from ..tokenizers.sections import TokenizerSection
 from . import segments, store
 from .edits import Editor
 from .parts import Part, Store
+from .pieces import buckets_of, wanted
 from .ranges import copy_ranges
-from .schema import BUCKET_BITS, CANDIDATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,15 +30,6 @@ if TYPE_CHECKING:
 def tokenizer(section: str, model: str) -> Tokenizer:
     """A tokenizer from its section as JSON and the path of its model, kept in memory by this process."""
     return load_bytes(TypeAdapter(TokenizerSection).validate_json(section), store.read_bytes(model) if model else b"")
-
-
-def wanted(choice: pa.Table, cutoffs: dict[str, int]) -> NDArray[np.bool_]:
-    """Rows that the recipe kept and whose priority's bucket is below their stratum's cutoff."""
-    stratum = choice.column("stratum").combine_chunks().dictionary_encode()
-    bounds = np.array([cutoffs.get(name, 0) for name in stratum.dictionary.to_pylist()] or [0], np.int64)
-    buckets = (choice.column("priority").to_numpy() >> np.uint64(64 - BUCKET_BITS)).astype(np.int64)
-    inside = buckets < bounds[stratum.indices.to_numpy(zero_copy_only=False)]
-    return inside & (choice.column("code").to_numpy() == CANDIDATE)  # type: ignore[no-any-return]
 
 
 def encode_part(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _: None) -> None:
@@ -70,7 +61,7 @@ def encode_part(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _
 
 
 def _count(choice: pa.Table, mask: NDArray[np.bool_], lengths: NDArray[np.int64]) -> pa.Table:
-    buckets = (choice.column("priority").to_numpy() >> np.uint64(64 - BUCKET_BITS)).astype(np.uint16)
+    buckets = buckets_of(choice.column("priority").to_numpy()).astype(np.uint16)
     table = pa.table({"stratum": choice.column("stratum"), "bucket": buckets, "tokens": lengths})
     groups = table.filter(pa.array(mask)).group_by(["stratum", "bucket"], use_threads=False)
     counted = groups.aggregate([("tokens", "count"), ("tokens", "sum")])

@@ -19,6 +19,7 @@ from ..filters import minhash
 from ..filters.kernels import kernel
 from . import keys, store
 from .parts import Part, Store, read_clusters
+from .pieces import wanted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +34,19 @@ def sure_bands(places: int, threshold: float) -> tuple[int, int, int]:
     needed = max(1, math.ceil(threshold * places - 1e-9))
     bands = places - needed + 1
     return bands, places // bands, needed
+
+
+def reserve_part(payload: dict[str, Any], **_: Any) -> None:
+    """Write the rows of a part that the held-out set could draw, before it is known how many tokens they have.
+
+    Args:
+        payload: `ordinal`, `choices` (folder, of the held-out set), `cutoffs` (bucket by stratum), `folder`.
+    """
+    name = f"{payload['ordinal']:07d}.parquet"
+    inside = wanted(store.read_table(store.join(payload["choices"], name)), payload["cutoffs"])
+    store.write_table(
+        store.join(payload["folder"], "places", name), pa.table({"row": np.flatnonzero(inside).astype(np.uint32)})
+    )
 
 
 def gather_part(payload: dict[str, Any], **_: Any) -> None:

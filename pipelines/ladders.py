@@ -245,7 +245,7 @@ def _done(ladder: Ladder) -> Ladder:
 
 
 def _draft(pool: Pool, wanted: Wanted, length: int) -> _Draft:
-    _, text_bytes = _histogram(store.join(wanted.choices, "histograms"), "text_bytes")
+    _, text_bytes = histogram(store.join(wanted.choices, "histograms"), "text_bytes")
     kept = {stratum: int(row.sum()) for stratum, row in text_bytes.items()}
     counted = {stratum: size * _factor(wanted, stratum) for stratum, size in kept.items()}
     shares, empty = stratum_weights(wanted.weights, counted)
@@ -322,7 +322,7 @@ def _check_size(wanted: Wanted, weights: dict[str, int], kept: dict[str, int], t
             )
 
 
-def _histogram(folder: str, value: str) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.int64]]]:
+def histogram(folder: str, value: str) -> tuple[dict[str, NDArray[np.int64]], dict[str, NDArray[np.int64]]]:
     """Documents and `value` by stratum, each an int64 array over the buckets, summed over all parts."""
     tables = read_all(store.read_table, [store.join(folder, name) for name in sorted(store.names(folder))])
     table = pa.concat_tables(tables).combine_chunks()
@@ -354,7 +354,7 @@ def _encode(pool: Pool, drafts: Sequence[_Draft]) -> None:
     pool.run_missing("encode", f"{PIPELINES}.encode:encode_part", listed, isolated=True)
     empty = np.zeros(BUCKETS, np.int64)
     for draft, recipe in zip(drafts, recipes, strict=True):
-        documents, tokens = _histogram(str(recipe["counts"]), "tokens")
+        documents, tokens = histogram(str(recipe["counts"]), "tokens")
         draft.documents = {stratum: documents.get(stratum, empty) for stratum in draft.text_bytes}
         draft.tokens = {stratum: tokens.get(stratum, empty) for stratum in draft.text_bytes}
         draft.complete = {stratum: bucket == BUCKETS for stratum, bucket in draft.cutoffs.items()}

@@ -41,6 +41,8 @@ class Pool:
         input_ids: How shards keep them: `list` or `binary`.
         cut: Fingerprint of the repeated lines that are cut out of the text; empty where none are.
         cut_bytes: What that takes of all text.
+        reserved: Folder of the rows of each part that the tokenizer was not trained on because they could be held out;
+            empty where nothing is held out, or no tokenizer trained.
         masks: Fingerprint of each score whose finds are masked in the text, and the names of their kinds.
     """
 
@@ -55,6 +57,7 @@ class Pool:
     input_ids: str = "list"
     cut: str = ""
     cut_bytes: int = 0
+    reserved: str = ""
     masks: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property

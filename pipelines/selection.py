@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from . import choose, ladders, store
 from .ladder import draws_seed, order_seed
 from .plan import FORMAT
 from .pool import PIPELINES, numbered
+from .tokenizer_sample import cutoffs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from .plan import Plan
     from .pool import Pool
     from .study import HeldOut, Rule
+
+RESERVED_BYTES = 16
+"""Bytes of text for a token of the held-out set, before the tokenizer is known: tokenizers make 2 to 6 of most text."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ def _rank(pool: Pool, todo: Sequence[Choices], n: int) -> None:
         task
         for number, one in ranked
         for task in pool.tasks(
-            recipe=one.recipe, rule=n, number=number, bits=bits, tokens=pool.tokenizer["fingerprint"]
+            recipe=one.recipe, rule=n, number=number, bits=bits, tokens=pool.tokenizer.get("fingerprint")
         )
     ]
     reduces = [(f"{module}:rank_top", {"folders": tops})]
@@ -171,19 +177,71 @@ def hold_out(plan: Plan, pool: Pool, held: HeldOut, clusters: str) -> tuple[Ladd
     want = ladders.Wanted("held_out", *choices.place, {"held_out": held.tokens})
     ladder = ladders.plan_ladders(pool, [want], length)["held_out"]
     identity = store.fingerprint([FORMAT, ladder.identity, tail(clusters), plan.signature, threshold])
-    folder = pool.store.path("held_out", identity)
+    folder, places = pool.store.path("held_out", identity), store.join(ladder.folder, "places")
+    if pool.reserved:
+        _check_reserved(pool, places, held)
+    return ladder, _exclude(plan, pool, clusters, folder, places, "hold out")
+
+
+def _exclude(plan: Plan, pool: Pool, clusters: str, folder: str, places: str, label: str) -> str:  # noqa: PLR0917
+    """Find what is, or is near, the documents at some places; returns the folder of the rows of each part."""
     excluded = store.join(folder, "excluded")
     if store.exists(store.join(folder, "done.json")):
-        return ladder, excluded
-    places = store.join(ladder.folder, "places")
+        return excluded
     common = {"family": plan.signature, "clusters": clusters, "places": places, "folder": folder}
     drawn = store.names(places)
     inside = [task for task in pool.tasks(**common) if f"{task['ordinal']:07d}.parquet" in drawn]
     pool.engine.each("gather the held-out set", f"{PIPELINES}.hold_out:gather_part", inside)
+    threshold = plan.study.settings.dedup.threshold
     tasks = [(numbered(excluded, task["ordinal"]), task) for task in pool.tasks(threshold=threshold, **common)]
-    pool.run_missing("hold out", f"{PIPELINES}.hold_out:exclude_part", tasks)
+    pool.run_missing(label, f"{PIPELINES}.hold_out:exclude_part", tasks)
     store.write_json(store.join(folder, "done.json"), {})
-    return ladder, excluded
+    return excluded
+
+
+def reserve(plan: Plan, pool: Pool, held: HeldOut, clusters: str) -> tuple[str, str]:
+    """Find what a tokenizer may not be trained on, before it is known how many tokens the held-out documents have.
+
+    These are the first documents of the draw, of `RESERVED_BYTES` for each token that is to be held out, though of no
+    more than half of the text; and whatever is near them.
+
+    Returns:
+        Folder of the rows that are set aside, and of those that are excluded with them.
+
+    Raises:
+        UserError: Nothing can be held out.
+    """
+    wanted = {"held_out": Wanted(held.keep, held_out=True)}
+    choices = choose_recipes(plan, pool, wanted, clusters, None)["held_out"]
+    _, text_bytes = ladders.histogram(store.join(choices.folder, "histograms"), "text_bytes")
+    if not text_bytes:
+        raise store.UserError("held_out: no document of any source is kept. Loosen its rules.")
+    half = {stratum: int(sizes.sum()) // 2 for stratum, sizes in text_bytes.items()}
+    needed = {stratum: max(1, min(RESERVED_BYTES * held.tokens, size)) for stratum, size in half.items()}
+    threshold = plan.study.settings.dedup.threshold
+    identity = [FORMAT, "reserved", choices.identity, needed, tail(clusters), plan.signature, threshold]
+    folder = pool.store.path("held_out", store.fingerprint(identity))
+    places = store.join(folder, "places")
+    common = {"choices": store.join(choices.folder, "choices"), "cutoffs": cutoffs(needed, text_bytes)}
+    tasks = [(numbered(places, task["ordinal"]), task) for task in pool.tasks(folder=folder, **common)]
+    pool.run_missing("set aside", f"{PIPELINES}.hold_out:reserve_part", tasks)
+    return places, _exclude(plan, pool, clusters, folder, places, "set aside")
+
+
+def _check_reserved(pool: Pool, places: str, held: HeldOut) -> None:
+    """Stop where the held-out set has documents that the tokenizer could have been trained on.
+
+    Raises:
+        UserError: It has.
+    """
+    for name in sorted(store.names(places)):
+        drawn, kept = (store.read_table(store.join(folder, name), ["row"]) for folder in (places, pool.reserved))
+        if not np.isin(drawn.column(0).to_numpy(), kept.column(0).to_numpy()).all():
+            raise store.UserError(
+                f"held_out.tokens: {held.tokens:,} take more text than was set aside before the tokenizer was trained: "
+                f"{RESERVED_BYTES} bytes for each token, and half of the text at most. Hold out fewer, or train the "
+                "tokenizer first (train-tokenizer) and name its file."
+            )
 
 
 def tail(path: str) -> str:

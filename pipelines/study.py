@@ -337,6 +337,12 @@ class Study:
         return (*made, *recipe.keep)
 
     @property
+    def trained_on(self) -> str:
+        """The recipe whose text a tokenizer of this study is trained on."""
+        named = getattr(getattr(self.tokenizer, "train", None), "recipe", None)
+        return str(named) if named else next(iter(self.settings.recipes))
+
+    @property
     def compares(self) -> bool:
         """Whether near duplicates matter: to a recipe, to rules or strata, or because some documents are held out."""
         recipes = [self.recipe(name) for name in self.settings.recipes]

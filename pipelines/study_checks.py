@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from .schema import CLASSES
-from .study import NAME, NAME_IS, Recipe, RepeatedLines, Settings, parse_count, short
+from .study import NAME, NAME_IS, Recipe, RepeatedLines, Settings, Study, parse_count, short
 from .study_curricula import check_curriculum
 
 if TYPE_CHECKING:
@@ -237,6 +237,23 @@ def check_settings(settings: Settings, mistakes: list[str]) -> None:
     _check_curricula(settings, mistakes)
     if "held_out" in settings.recipes:
         mistakes.append("recipes.held_out: 'held_out' is the name of the held-out set. Choose another name")
+
+
+def check_trained(study: Study, mistakes: list[str]) -> None:
+    """A tokenizer that is trained on a recipe's text: rules cannot count tokens that it is yet to make."""
+    if getattr(study.tokenizer, "train", None) is None:
+        return
+    name, recipes = study.trained_on, study.settings.recipes
+    if name not in recipes:
+        mistakes.append(f"tokenizer.train.recipe: there is no recipe {name!r}{did_you_mean(name, recipes)}")
+        return
+    held = study.settings.held_out
+    for where, rules in ((f"recipes.{name}", study.rules(name)), ("held_out", held.keep if held else ())):
+        if any(rule.by == "tokens" for rule in rules):
+            mistakes.append(
+                f"{where}.keep: top by tokens, but the tokenizer is trained on what these rules keep. Write by = "
+                "'documents', name another recipe in tokenizer.train.recipe, or a tokenizer's file"
+            )
 
 
 def _check_curricula(settings: Settings, mistakes: list[str]) -> None:

@@ -15,7 +15,7 @@ from ..tokenizers import sections
 from . import store
 from .formats import FORMATS, Source
 from .study import NAME_IS, Dedup, HeldOut, Recipe, RepeatedLines, Rule, Settings, Study
-from .study_checks import RESERVED, check_names, check_references, check_settings, did_you_mean
+from .study_checks import RESERVED, check_names, check_references, check_settings, check_trained, did_you_mean
 from .study_curricula import Curriculum
 
 if TYPE_CHECKING:
@@ -96,7 +96,11 @@ def parse(text: str, path: str) -> Study:
     assert settings is not None  # noqa: S101 no mistake was found
     located = {name: _located(source, folder) for name, source in sources.items() if source is not None}
     families = {name: score for name, score in scores.items() if score is not None}
-    return Study(settings, located, families, tokenizer, folder, text)
+    study = Study(settings, located, families, tokenizer, folder, text)
+    check_trained(study, mistakes)
+    if mistakes:
+        raise StudyError(path, mistakes)
+    return study
 
 
 def _located(source: Source, folder: str) -> Source:

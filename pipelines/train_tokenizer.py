@@ -60,7 +60,7 @@ def train_tokenizer(
     card = {
         "type": section.type,
         "file": FILES[section.type],
-        "parameters": dataclasses.asdict(parameters),
+        "parameters": {key: value for key, value in dataclasses.asdict(parameters).items() if key != "recipe"},
         "text": origin,
         "trained_on": {"documents": len(seen), "bytes": sum(len(one.text.encode()) for one in seen)},
         "measured_on": "documents that were not trained on" if unseen else "the documents that were trained on",

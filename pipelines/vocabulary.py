@@ -10,24 +10,35 @@ from pydantic import TypeAdapter
 from ..tokenizers.fast_path import PROBES
 from ..tokenizers.loading import load_bytes
 from ..tokenizers.sections import TokenizerSection
-from . import store
+from . import ladders, store
 from .plan import FORMAT
 from .pool import PIPELINES, numbered
-from .tokenizer_sample import sampled_texts, share_below
+from .selection import Wanted, choose_recipes, reserve
+from .tokenizer_sample import cutoffs, quotas, sampled_texts
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..tokenizers.protocol import Tokenizer
     from ..tokenizers.training import Train
     from .plan import Plan
     from .pool import Pool
+    from .selection import Choices
+    from .study import Recipe
 
 
 FAST = {"fastokens": "Hugging Face's tokenizers", "gigatoken": "SentencePiece"}
 """Faster engines, and what they are compared with when a tokenizer is opened."""
 
 
-def open_tokenizer(plan: Plan, pool: Pool) -> tuple[Tokenizer, bytes, Pool]:
+def open_tokenizer(plan: Plan, pool: Pool, clusters: str) -> tuple[Tokenizer, bytes, Pool]:
     """The study's tokenizer, its model (empty where there is none), and the pool with what workers need of it.
+
+    Args:
+        plan: The plan.
+        pool: The pool.
+        clusters: Folder of the clusters.
 
     Raises:
         UserError: The text is too little for the vocabulary that is asked for.
@@ -35,7 +46,7 @@ def open_tokenizer(plan: Plan, pool: Pool) -> tuple[Tokenizer, bytes, Pool]:
     section, model = plan.study.tokenizer, plan.tokenizer_model
     parameters = getattr(section, "train", None)
     if parameters is not None:
-        model = _train(pool, parameters)
+        model, pool = _train(plan, pool, clusters, parameters)
     tokenizer = load_bytes(section, model)
     engine = getattr(tokenizer, "engine", None)
     if engine in FAST:
@@ -54,24 +65,43 @@ def open_tokenizer(plan: Plan, pool: Pool) -> tuple[Tokenizer, bytes, Pool]:
     )
 
 
-def _train(pool: Pool, parameters: Train) -> bytes:
+def _train(plan: Plan, pool: Pool, clusters: str, parameters: Train) -> tuple[bytes, Pool]:
+    """Train on the text of one recipe, its strata in the shares of its weights, without what may be held out."""
     from ..tokenizers.training import train
 
-    name = store.fingerprint([FORMAT, pool.identity, parameters, *([pool.edits] if pool.edits else [])])
-    path = pool.store.path("trained", f"{name}.model")
+    name, held, excluded = plan.study.trained_on, plan.study.settings.held_out, None
+    if held is not None:
+        reserved, excluded = reserve(plan, pool, held, clusters)
+        pool = dataclasses.replace(pool, reserved=reserved)
+    recipe = plan.study.recipe(name)
+    wanted = Wanted(plan.study.rules(name), recipe.dedup is not False, permutation=recipe.permutation or 0)
+    choices = choose_recipes(plan, pool, {name: wanted}, clusters, excluded)[name]
+    needed, text_bytes = _quotas(choices, recipe, parameters.sample_bytes)
+    identity = store.fingerprint([FORMAT, choices.identity, parameters, needed, *([pool.edits] if pool.edits else [])])
+    path = pool.store.path("trained", f"{identity}.model")
     if store.exists(path):
-        return store.read_bytes(path)
-    folder = pool.store.path("samples", name)
-    below = share_below(parameters.sample_bytes, sum(part.text_bytes for part in pool.parts) - pool.cut_bytes)
-    target = f"{PIPELINES}.tokenizer_sample:sample_part"
+        return store.read_bytes(path), pool
+    folder = pool.store.path("samples", identity)
+    common = {"choices": store.join(choices.folder, "choices"), "cutoffs": cutoffs(needed, text_bytes)}
     tasks = [
-        (numbered(folder, task["ordinal"]), task) for task in pool.tasks(folder=folder, below=below, edits=pool.edits)
+        (numbered(folder, task["ordinal"]), task) for task in pool.tasks(folder=folder, edits=pool.edits, **common)
     ]
-    pool.run_missing("sample text", target, tasks)
+    pool.run_missing("sample text", f"{PIPELINES}.tokenizer_sample:sample_part", tasks)
     with pool.report.stage("train the tokenizer", 1, lambda: 0):
         try:
-            model = train(sampled_texts(folder), parameters)
+            model = train(sampled_texts(folder, needed), parameters)
         except ValueError as error:
-            raise store.UserError(f"tokenizer.train: {error}") from error
+            raise store.UserError(f"tokenizer.train: {name}: {error}") from error
     store.write_bytes(path, model)
-    return model
+    return model, pool
+
+
+def _quotas(choices: Choices, recipe: Recipe, sample: int) -> tuple[dict[str, int], dict[str, NDArray[np.int64]]]:
+    """Bytes of each stratum in the sample, and the bytes that there are by bucket of priority."""
+    _, text_bytes = ladders.histogram(store.join(choices.folder, "histograms"), "text_bytes")
+    shares, _ = ladders.stratum_weights(recipe.weights, {name: int(sizes.sum()) for name, sizes in text_bytes.items()})
+    if recipe.weights is None and recipe.alpha is not None:
+        shares = ladders.tempered(shares, recipe.alpha)
+    if not shares:
+        raise store.UserError("tokenizer.train: its recipe keeps no document. Loosen its rules.")
+    return quotas(sample, shares), text_bytes

@@ -61,6 +61,8 @@ class TrainSentencePiece:
         character_coverage: share of the sample's characters that get a piece of their own; rarer ones are spelled as
             their bytes, so that nothing is lost.
         split_digits: make every digit a token of its own.
+        recipe: the recipe of the study whose text it is trained on; by default the first one. Strata have the shares
+            of its weights, as far as there is text; what may be held out is left out.
     """
 
     vocabulary: int = 8000
@@ -68,6 +70,7 @@ class TrainSentencePiece:
     bytes: str | int = "20MB"
     character_coverage: float = 0.9995
     split_digits: bool = True
+    recipe: str | None = None
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
@@ -121,11 +124,14 @@ class TrainHuggingFace:
         bytes: how much text to train on, in UTF-8 bytes, as a number or like "20MB". The rest is not read.
         pattern: the published regular expression that cuts text before merging: "cl100k", in which digits come in
             groups of at most three and line ends stay together, or "gpt2".
+        recipe: the recipe of the study whose text it is trained on; by default the first one. Strata have the shares
+            of its weights, as far as there is text; what may be held out is left out.
     """
 
     vocabulary: int = 32000
     bytes: str | int = "20MB"
     pattern: Literal["cl100k", "gpt2"] = "cl100k"
+    recipe: str | None = None
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 

@@ -54,7 +54,7 @@ def read_manifest(out: str) -> dict[str, Any]:
         raise store.UserError(f"{out}: holds no manifest.json. Give the folder of a finished build.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise store.UserError(f"{path}: is no manifest of a build: {error!r}.") from error
-    return value  # type: ignore[no-any-return]
+    return value  # type: ignore[no-any-return] # the entries that are used were looked up above
 
 
 def list_rungs(out: str | os.PathLike[str]) -> list[str]:
@@ -175,7 +175,7 @@ class Rung:
             ShardError: Its shard is missing or damaged.
         """
         shards, rows = self._locate(np.array([sequence], np.int64))
-        return self._ready(int(shards[0])).tokens[rows[0]]  # type: ignore[no-any-return]
+        return self._ready(int(shards[0])).tokens[rows[0]]  # type: ignore[no-any-return] # a row of a matrix
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
         return (self[n] for n in range(len(self)))
