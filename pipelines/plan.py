@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from ..data_cards import notebook
 from ..filters.minhash import MinHash
 from ..filters.sketch import Sketch
 from ..tokenizers.loading import load_bytes
@@ -215,6 +216,9 @@ class Plan:
                 for name, one in settings.curricula.items()
             },
         }
+
+    def _repr_html_(self) -> str:
+        return notebook.show_plan(self.describe())
 
 
 def whole(tokens: int, length: int) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from ..data_cards import notebook
 from ..filters.minhash import optimal_bands
 from .schema import REPEATED_LINES
 from .study_curricula import Curriculum
@@ -358,6 +359,20 @@ class Study:
     def rungs(self) -> dict[str, int]:
         """Requested tokens of each rung, by the rung's name, smallest first."""
         return {short(budget): budget for budget in self.settings.budgets}
+
+    def _repr_html_(self) -> str:
+        recipes = []
+        for name in self.settings.recipes:
+            weights = (self.recipe(name).weights or {}).items()
+            rules = "; ".join(map(str, self.rules(name)))
+            recipes.append((name, ", ".join(f"{stratum} {weight:g}" for stratum, weight in weights), rules))
+        return notebook.show_study(
+            self.settings.name,
+            {"seed": self.settings.seed, "rungs": ", ".join(self.rungs), "folder": self.folder},
+            [(name, one.format, ", ".join(one.paths)) for name, one in self.sources.items()],
+            [(name, one.type) for name, one in self.scores.items()],
+            recipes,
+        )
 
 
 def short(count: int) -> str:

@@ -8,6 +8,7 @@ In README.md and bench/README.md
   the quickstart's own names, so that they may use what earlier blocks made.
 - `<!-- not run: REASON -->` on the line before a block leaves it out. Any other language is for reading only.
 - `<!-- test command -->` marks the block that `.ci/run` executes.
+- the cells of studies/first_look.ipynb run after the blocks of README.md, as one script in the same folder.
 - what stands between `<!-- cli -->` and `<!-- /cli -->` is made by `python tests/test_documentation.py`.
 """
 
@@ -18,6 +19,7 @@ import doctest
 import importlib
 import inspect
 import itertools
+import json
 import os
 import pkgutil
 import re
@@ -34,6 +36,7 @@ import tokenladder
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "bench" / "README.md"]
+NOTEBOOK = ROOT / "studies" / "first_look.ipynb"
 FENCE = re.compile(
     r"(?:^<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )
@@ -68,6 +71,12 @@ def blocks(page: Path) -> list[Block]:
         )
         for found in FENCE.finditer(text)
     ]
+
+
+def cells(notebook: Path) -> Block:
+    """The code of a notebook, in order, as one block."""
+    code = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+    return Block(notebook, 1, "python", "\n".join("".join(cell["source"]) for cell in code), "")
 
 
 def commands(text: str) -> Iterator[tuple[str, str]]:
@@ -109,8 +118,17 @@ def test_blocks_run(page, tmp_path):
     runs = [block for block in chosen if not block.mark.startswith("not run: ") and block.mark != "test command"]
     if any("quickstart" in block.text for block in runs):
         small_quickstart(tmp_path)
+    if page == README:
+        runs.append(cells(NOTEBOOK))
     for block in runs:
         run_block(block, tmp_path)
+
+
+def test_the_notebook_holds_no_output():
+    told = json.loads(NOTEBOOK.read_text())
+    kept = [cell for cell in told["cells"] if cell.get("outputs") or cell.get("execution_count") is not None]
+    assert kept == []
+    assert (told["nbformat"], told["nbformat_minor"]) == (4, 4)
 
 
 SMALL_QUICKSTART = """

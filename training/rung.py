@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..data_cards import notebook
 from ..pipelines import store
 from .cache import Cache
 from .gather import gather
@@ -166,6 +167,9 @@ class Rung:
 
     def __repr__(self) -> str:
         return f"<rung {self.name}: {len(self):,} sequences of {self.length:,} {self.dtype} tokens>"
+
+    def _repr_html_(self) -> str:
+        return notebook.show_rung(self.name, self.length, str(self.dtype), self.entry)
 
     def __getitem__(self, sequence: int) -> NDArray[Any]:
         """The tokens of a sequence: a read-only view of shape (length,), not a copy.
