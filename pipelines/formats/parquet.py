@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from ..schema import REJECTED
 from .jsonl import label
 from .record import CorruptError, Record
+from .row_groups import PARQUET_ERRORS
 from .streams import Raw
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 ROWS = 1024
 """Rows decoded at once: 16 MiB for the longest documents that are common."""
-
-_ERRORS = (pa.ArrowException, OSError, ValueError, KeyError, MemoryError)
 
 
 def records(slice_: Slice, source: Source) -> Iterator[Record]:
@@ -39,44 +38,13 @@ def records(slice_: Slice, source: Source) -> Iterator[Record]:
                     for record in _rows(raw, file, source, slice_.start, slice_.stop):
                         position += 1
                         yield record
-                except _ERRORS as error:
+                except PARQUET_ERRORS as error:
                     if raw.failed is not None:
                         raise raw.failed from error
                     raise CorruptError(str(error) if isinstance(error, CorruptError) else "corrupt parquet") from error
         except CorruptError as error:
             where = f"{file.name}:{slice_.start}+{position}" if position or slice_.start else file.name
             yield Record(where, where, 0 if position else file.size, outcome=REJECTED, reason=str(error))
-
-
-def row_group_ranges(file: Input, target: int) -> Iterator[tuple[int, int]]:
-    """Half-open ranges of row groups of about `target` compressed bytes; (0, -1) for a file that cannot be read.
-
-    Raises:
-        ReadError: The file cannot be read now.
-    """
-    try:
-        with Raw(file) as raw:
-            try:
-                sizes = _group_sizes(pq.ParquetFile(pa.PythonFile(raw, mode="r")).metadata)
-            except _ERRORS as error:
-                if raw.failed is not None:
-                    raise raw.failed from error
-                raise CorruptError("corrupt parquet") from error
-    except CorruptError:
-        yield 0, -1  # reading it gives the rejected row
-        return
-    start = size = 0
-    for group, one in enumerate(sizes):
-        if size and size + one > target:
-            yield start, group
-            start, size = group, 0
-        size += one
-    yield start, len(sizes)
-
-
-def _group_sizes(metadata: pq.FileMetaData) -> list[int]:
-    groups = [metadata.row_group(n) for n in range(metadata.num_row_groups)]
-    return [sum(group.column(n).total_compressed_size for n in range(group.num_columns)) for group in groups]
 
 
 def _rows(raw: Raw, file: Input, source: Source, start: int, stop: int) -> Iterator[Record]:

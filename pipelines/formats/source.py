@@ -201,7 +201,7 @@ class Source:
         if file.size < 2 * SPLIT_BYTES:
             yield 0, -1
         elif self.format == "parquet":
-            from .parquet import row_group_ranges
+            from .row_groups import row_group_ranges
 
             yield from row_group_ranges(file, SPLIT_BYTES)
         elif self.format == "jsonl" and not file.name.endswith((".gz", ".zst", ".bz2", ".xz")):
