@@ -379,6 +379,8 @@ def card(out: str) -> None:
 
 
 cli.add_command(documents.explain)
+cli.add_command(documents.sample)
+cli.add_command(documents.grep)
 cli.add_command(scaling.design)
 cli.add_command(scaling.fit)
 cli.add_command(reconcile)

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+OUTCOMES = ("kept", "dropped", "duplicate", "over_budget", "held_out", "rejected")
+"""As `schema.OUTCOMES`, which would bring Arrow: `--help` does without."""
 
 
 @click.command(short_help="Say why a document is in or out of each recipe.")
@@ -29,3 +37,119 @@ def explain(out: str, document: str, *, as_json: bool) -> None:
         click.echo(json.dumps([dataclasses.asdict(one) for one in found], indent=2, ensure_ascii=False))
     else:
         show_explanations(found)
+
+
+def _which(command: Any) -> Any:
+    """The options by which records are chosen."""
+    options = [
+        click.option("--recipe", help="The recipe; the first one by default."),
+        click.option("--rung", help="Only what stands in this rung."),
+        click.option("--stratum", help="Only what is of this stratum."),
+        click.option("--source", help="Only what is of this source."),
+        click.option(
+            "--outcome",
+            "outcomes",
+            multiple=True,
+            type=click.Choice([*OUTCOMES, "all"]),
+            help="Only these bins of the ledger.  [default: kept; all with --rule]",
+        ),
+        click.option("--rule", help="Only what a reason with these words dropped or rejected."),
+        click.option("--as-read", is_flag=True, help="Texts as they were read, before lines are cut and finds masked."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _wanted(given: dict[str, Any]) -> Any:
+    from .records import Wanted
+
+    default = () if given["rule"] is not None else ("kept",)
+    outcomes = () if "all" in given["outcomes"] else given["outcomes"] or default
+    return Wanted(given["recipe"], given["rung"], given["stratum"], given["source"], outcomes, given["rule"])
+
+
+@click.command(short_help="Show some documents, drawn by a seed.")
+@click.argument("out")
+@click.option("--count", default=10, type=click.IntRange(1), show_default=True, help="How many.")
+@click.option("--seed", default=0, type=click.IntRange(0), show_default=True, help="Another seed draws others.")
+@click.option("--characters", default=500, type=click.IntRange(0), show_default=True, help="Shown of each text.")
+@_which
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each, with its whole text.")
+def sample(out: str, count: int, seed: int, characters: int, *, as_read: bool, as_json: bool, **which: Any) -> None:
+    """Show documents of OUT that fit, drawn by a hash of seed and content: the same ones wherever they stand.
+
+    Example: tokenladder sample built --rule gopher --count 3
+    """
+    from .document_tables import show_sample
+    from .sample import as_lines
+    from .sample import sample as draw
+
+    drawn = draw(out, _wanted(which), count, seed, as_read=as_read)
+    if as_json:
+        _print_lines(as_lines(drawn))
+    else:
+        show_sample(drawn, characters)
+
+
+@click.command(short_help="Find a pattern in the texts of documents.")
+@click.argument("pattern")
+@click.argument("out")
+@click.option("-i", "--ignore-case", is_flag=True, help="A letter stands for both its cases.")
+@click.option("-l", "--names", is_flag=True, help="Print the names of documents alone.")
+@click.option("-c", "--count", "counts", is_flag=True, help="Print the number of documents alone.")
+@click.option("--most", default=100, type=click.IntRange(0), show_default=True, help="Documents shown; 0 for all.")
+@click.option("--lines", default=3, type=click.IntRange(1), show_default=True, help="Lines of each.")
+@_which
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each document.")
+def grep(
+    pattern: str,
+    out: str,
+    most: int,
+    lines: int,
+    *,
+    ignore_case: bool,
+    names: bool,
+    counts: bool,
+    as_read: bool,
+    as_json: bool,
+    **which: Any,
+) -> None:
+    """Find PATTERN, of RE2, in the texts of documents of OUT that fit; ^ and $ stand for the ends of lines.
+
+    Exit status 1 if nothing is found.
+
+    Example: tokenladder grep -i 'subscribe to our (newsletter|channel)' built --outcome dropped
+    """
+    import dataclasses
+    import itertools
+
+    from .document_tables import show_found
+    from .grep import grep as search
+    from .terminal import printable
+
+    found = search(out, pattern, _wanted(which), lines, ignore_case=ignore_case, as_read=as_read)
+    shown = itertools.islice(found, None if counts or not most else most)
+    if counts:
+        count = sum(1 for _ in shown)
+        click.echo(f"{count:,}")
+    elif as_json:
+        count = _print_lines(dataclasses.asdict(one) for one in shown)
+    elif names:
+        listed = [printable(one.told["name"]) for one in shown]
+        count = len(listed)
+        click.echo("\n".join(listed))
+    else:
+        count = show_found(shown)
+        if most and count == most and next(found, None) is not None:
+            click.echo(f"More than {most:,} documents; --most 0 shows all.", err=True)
+    if not count:
+        sys.exit(1)
+
+
+def _print_lines(values: Iterable[Any]) -> int:
+    count = 0
+    for value in values:
+        click.echo(json.dumps(value, ensure_ascii=False))
+        count += 1
+    return count

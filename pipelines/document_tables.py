@@ -8,13 +8,15 @@ from rich.console import Console
 from rich.text import Text
 
 from .examine import NOT_ASKED
-from .terminal import printable
+from .terminal import printable, printable_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from .examine import Similar, Tried
     from .explain import Explanation, Verdict
+    from .grep import Found
+    from .sample import Drawn
 
 WIDTH = 1 << 64
 """Priorities are below this."""
@@ -109,3 +111,41 @@ def _found(tried: Tried) -> str:
     if tried.cut is not None:
         found.append(f"(the last one that is in has {_number(tried.cut)})")
     return " ".join(found)
+
+
+def _head(told: dict[str, Any]) -> str:
+    """One line on a document, from the ledger."""
+    outcome = told["outcome"].replace("_", " ")
+    why = f": {printable(told['reason'])}" if told["reason"] not in {None, outcome} else ""
+    tokens = f", {told['tokens']:,} tokens from rung {told['first_rung']} on" if told["tokens"] else ""
+    return f"{told['document'] or 'no document'}  {told['source']}  {told['recipe']}: {outcome}{why}{tokens}"
+
+
+def show_sample(drawn: Iterable[Drawn], characters: int) -> None:
+    """Documents one after the other, each with the beginning of its text."""
+    console = _console()
+    for one in drawn:
+        console.print(printable(one.told["name"]), style="bold", markup=False)
+        console.print(_head(one.told), style="dim", markup=False)
+        if one.text is not None:
+            console.print(printable_text(one.text[:characters]), markup=False, emoji=False)
+            if len(one.text) > characters:
+                console.print(f"… {len(one.text) - characters:,} more characters", style="dim", markup=False)
+        console.print()
+
+
+def show_found(found: Iterable[Found]) -> int:
+    """Lines with a match below their documents; returns the number of documents."""
+    console, count = _console(), 0
+    for count, one in enumerate(found, start=1):  # noqa: B007 the last one is returned
+        console.print(printable(one.told["name"]), style="bold", markup=False)
+        console.print(_head(one.told), style="dim", markup=False)
+        for match in one.matches:
+            text = Text(f"{match.line:>7,}: ", "dim")
+            text.append(printable(match.text[: match.start]), "")
+            text.append(printable(match.text[match.start : match.end]), "bold red")
+            text.append(printable(match.text[match.end :]), "")
+            console.print(text, emoji=False)
+        if one.more:
+            console.print("         and further lines", style="dim")
+    return count

@@ -60,9 +60,10 @@ def compiled(pattern: str, *, ignore_case: bool = False) -> Any:
         return re2.compile(f"(?m){pattern}", options)
     except re2.error as error:
         said = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else error.args[0]
+        told = said.replace("(?m)", "")
         raise store.UserError(
-            f"{pattern!r}: is no pattern of RE2: {said}. Its syntax has neither look-around nor back-references; a "
-            "\\ before a sign takes it as it is."
+            f"{pattern!r}: is no pattern of RE2: {told}. Its syntax has neither look-around nor back-references; a \\ "
+            "before a sign takes it as it is."
         ) from error
 
 
