@@ -160,7 +160,20 @@ def _mixture(recipes: dict[str, Any]) -> str:
             amount = largest["strata"][stratum]
             rows.append((_text(name), _text(stratum), share, *_numbers(amount["tokens"], amount["unique_tokens"])))
     heads = ("recipe", "stratum", "weight", "tokens in the largest rung", "unique tokens")
-    return "## Mixture\n\n" + _table(heads, rows, texts=2)
+    return "## Mixture\n\n" + _table(heads, rows, texts=2) + "".join(map(_course, recipes, recipes.values()))
+
+
+def _course(name: str, recipe: dict[str, Any]) -> str:
+    """Weights that change along the stream; the mixture's table has their means."""
+    if not recipe.get("course"):
+        return ""
+    strata = sorted(recipe["strata"])
+    rows = [
+        (f"{bend['sequences']:,}", *(f"{100 * bend['weights'].get(one, 0) / 2**32:.3f} %" for one in strata))
+        for bend in recipe["course"]
+    ]
+    told = f"Weights of {_text(name)} change along the stream, linearly between these places; above are their means."
+    return f"\n\n{told}\n\n" + _table(("after sequences", *map(_text, strata)), rows)
 
 
 def _curricula(manifest: dict[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ from .parts import read_all
 from .plan import FORMAT
 from .pool import PIPELINES
 from .schedule import ONE
-from .study import parse_count, short
+from .study_budgets import parse_count, short
 from .study_curricula import settings_of
 
 if TYPE_CHECKING:
@@ -159,6 +159,7 @@ class _Draft:
             folder=self.folder,
             strata=self.source.strata if mixed else [ALL],
             weights=self.source.weights if mixed else [ONE],
+            course=self.source.course if mixed else [],
             available=self.ends if mixed else [self.sequences * self.length],
             rungs={self.rung: self.sequences},
             counts=[self.counts if mixed else [self.sequences]],
@@ -171,6 +172,7 @@ class _Draft:
         plan = {
             "strata": ladder.strata,
             "weights": ladder.weights,
+            "course": ladder.course,
             "available": ladder.available,
             "groups": [group for one in classes for group in one["groups"]],
             "sequence_length": self.length,

@@ -17,7 +17,7 @@ from ..filters import minhash, shingles
 from . import store
 from .choose import View, find_cuts
 from .parts import Store, read_clusters
-from .schedule import State, state_at
+from .schedule import Weights, state_at, told_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -166,18 +166,17 @@ def find_place(evidence: Evidence, recipe: str, ordinal: int, row: int) -> Place
     largest = told["rungs"][-1]
     if wanted >= largest["strata"][strata[found["stratum"]]]["sequences"]:
         return None
-    weights = np.array([told["strata"][name]["weight"] for name in strata], np.int64)
-    sequence = sequence_of(weights, found["stratum"], wanted, told["checkpoints"])
+    sequence = sequence_of(told_weights(told, strata), found["stratum"], wanted, told["checkpoints"])
     ends = np.cumsum([shard["sequences"] for shard in largest["shards"]])
     shard = largest["shards"][int(np.searchsorted(ends, sequence, "right"))]["path"]
     return Place(strata[found["stratum"]], found["offset"], found["tokens"], sequence, position, shard)
 
 
-def sequence_of(weights: np.ndarray[Any, Any], stratum: int, wanted: int, checkpoints: Sequence[Sequence[int]]) -> int:
+def sequence_of(weights: Weights, stratum: int, wanted: int, checkpoints: Sequence[Sequence[int]]) -> int:
     """Which sequence of the stream is a stratum's sequence number `wanted`, both counted from 0.
 
     Args:
-        weights: int64 of shape (k,), summing to 2**32; that of the stratum is not 0.
+        weights: int64 of shape (k,), summing to 2**32, or a course; that of the stratum is not 0 to the end.
         stratum: Its number.
         wanted: Sequences of it that come before.
         checkpoints: Sequences of each stratum at some places of the stream, ascending, as the manifest has them.
@@ -186,7 +185,7 @@ def sequence_of(weights: np.ndarray[Any, Any], stratum: int, wanted: int, checkp
     6
     """
     known = bisect.bisect_right([row[stratum] for row in checkpoints], wanted)
-    state: State = state_at(weights, sum(checkpoints[known - 1]) if known else 0, checkpoints)
+    state = state_at(weights, sum(checkpoints[known - 1]) if known else 0, checkpoints)
     while True:
         step = 1 << 16
         picks, after = state.advance(step)

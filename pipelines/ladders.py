@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from . import store
+from .course import LONGEST
 from .ladder import BUCKETS, ORDERED, groups, groups_json
 from .parts import read_all
 from .plan import FORMAT, whole
 from .pool import PIPELINES, numbered
-from .schedule import ONE, integer_weights, prefix_counts
+from .schedule import ONE, Course, integer_weights, prefix_counts
+from .shares import along, share_left, stratum_weights, tempered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .pool import Pool
+    from .study_weights import Bend
 
 BYTES_PER_TOKEN = 2.0
 """What is assumed before anything was encoded: so little that the first try seldom encodes more than is needed."""
@@ -56,11 +59,12 @@ class Ladder:
         identity: Fingerprint of everything that its shards depend on.
         folder: Where its plan and places are.
         strata: Names, sorted; the schedule's order.
-        weights: Whole numbers over 2**32.
+        weights: Whole numbers over 2**32; where they change along the stream, their means over the largest rung.
         available: Tokens of each stratum as far as they were counted; all of them where the ladder repeats any.
         rungs: Sequences of each rung by name, ascending.
         counts: For each rung, sequences of each stratum.
         rescaled: Strata that have less than their weight, because they run short.
+        course: How weights change, as `Course.to_json` has it; empty where they do not.
     """
 
     name: str
@@ -72,46 +76,16 @@ class Ladder:
     rungs: dict[str, int]
     counts: list[list[int]]
     rescaled: list[str] = field(default_factory=list)
+    course: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def schedule(self) -> NDArray[np.int64] | Course:
+        """What the schedule goes by."""
+        return Course.from_json(self.course) if self.course else np.array(self.weights, np.int64)
 
     def ends(self, length: int) -> list[list[int]]:
         """For each rung, tokens of each stratum."""
         return [[int(n) * length for n in row] for row in self.counts]
-
-
-def stratum_weights(
-    weights: dict[str, float] | None, text_bytes: Mapping[str, int | Fraction]
-) -> tuple[dict[str, Fraction | float], list[str]]:
-    """Weights of strata from what the study says of sources and strata.
-
-    A stratum that is named has its weight; a source's weight is shared among its other strata as their kept text has
-    it. Without weights, text bytes decide alone.
-
-    Args:
-        weights: By stratum (`web/en`) or source (`web`).
-        text_bytes: Kept text of each stratum.
-
-    Returns:
-        Weights by stratum, and the names that the study gives a weight to but of which nothing was kept.
-
-    >>> stratum_weights({"web": 0.75, "code": 0.25}, {"web/en": 30, "web/de": 10, "code/none": 5})[0]["web/de"]
-    Fraction(3, 16)
-    """
-    from fractions import Fraction
-
-    if weights is None:
-        return {name: Fraction(size) for name, size in text_bytes.items() if size}, []
-    shares: dict[str, Fraction | float] = {name: Fraction(str(w)) for name, w in weights.items() if name in text_bytes}
-    empty = [name for name, weight in weights.items() if weight and name in text_bytes and not text_bytes[name]]
-    for name, weight in weights.items():
-        if name in text_bytes or not weight:
-            continue
-        inside = {s: size for s, size in text_bytes.items() if s.split("/")[0] == name and s not in shares}
-        total = sum(inside.values())
-        if not total:
-            empty.append(name)
-        for stratum, size in inside.items():
-            shares[stratum] = Fraction(str(weight)) * size / total if total else Fraction(0)
-    return {name: share for name, share in shares.items() if share}, empty
 
 
 @dataclass(frozen=True)
@@ -134,7 +108,7 @@ class Wanted:
     choices: str
     identity: str
     budgets: dict[str, int]
-    weights: dict[str, float] | None = None
+    weights: dict[str, float] | tuple[Bend, ...] | None = None
     repeat: int = 1
     rehydrate: dict[str, float] | None = None
     alpha: float = 1.0
@@ -188,7 +162,7 @@ class _Draft:
         others = {s: w for s, w in zip(ladder.strata, ladder.weights, strict=True) if s not in fixed and w}
         if left > 0 and not others:
             return False  # all strata run short: `_shortage` says of what
-        shares = [_share(s, fixed, others, left) for s in ladder.strata]
+        shares = [share_left(s, fixed, others, left) for s in ladder.strata]
         # a capped stratum is rounded down, so that no schedule gives it a sequence more than it has
         weights = [share.numerator * ONE // share.denominator for share in shares]
         weights[max(range(len(weights)), key=lambda n: (ladder.strata[n] in others, weights[n]))] += ONE - sum(weights)
@@ -198,16 +172,6 @@ class _Draft:
         self.needed = {s: n * length for s, n in zip(ladder.strata, rows[-1], strict=True)}
         self.goal = {s: max(self.goal[s], BYTES_PER_TOKEN * need) for s, need in self.needed.items()}
         return True
-
-
-def _share(stratum: str, fixed: dict[str, int], others: dict[str, int], left: int) -> Fraction:
-    """The share of a stratum of the largest rung, once some are fixed."""
-    from fractions import Fraction
-
-    sequences = sum(fixed.values()) + left
-    if stratum in fixed:
-        return Fraction(fixed[stratum], sequences)
-    return Fraction(others.get(stratum, 0) * left, sum(others.values()) * sequences)
 
 
 def plan_ladders(pool: Pool, wanted: Sequence[Wanted], length: int) -> dict[str, Ladder]:
@@ -248,25 +212,15 @@ def _draft(pool: Pool, wanted: Wanted, length: int) -> _Draft:
     _, text_bytes = histogram(store.join(wanted.choices, "histograms"), "text_bytes")
     kept = {stratum: int(row.sum()) for stratum, row in text_bytes.items()}
     counted = {stratum: size * _factor(wanted, stratum) for stratum, size in kept.items()}
-    shares, empty = stratum_weights(wanted.weights, counted)
-    if wanted.weights is None and wanted.alpha != 1:
-        shares = tempered(shares, wanted.alpha)
-    if empty or not shares:
-        of = ", ".join(sorted(empty)) or "any source"
-        raise store.UserError(f"{wanted.name}: no document of {of} is kept. Loosen its rules or change its weights.")
-    strata = sorted(shares)
-    if len(strata) > STRATA:
-        raise store.UserError(
-            f"{wanted.name}: {len(strata):,} strata; {STRATA:,} are the most. Make strata of a score with fewer labels."
-        )
-    weights = integer_weights([shares[stratum] for stratum in strata])
     rungs = {rung: whole(tokens, length) for rung, tokens in wanted.budgets.items()}
+    strata, weights, course = _mixture(wanted, counted, max(rungs.values()), length)
     if max(rungs.values()) > SCHEDULED_AT_ONCE and not wanted.rescale:
         _check_size(wanted, dict(zip(strata, weights.tolist(), strict=True)), kept, max(rungs.values()) * length)
-    counts = prefix_counts(weights, list(rungs.values()))
+    counts = prefix_counts(weights if course is None else course, list(rungs.values()))
     needed = {stratum: int(n) * length for stratum, n in zip(strata, counts[-1], strict=True)}
     depends = [wanted.name, wanted.identity, pool.tokenizer["fingerprint"], strata, weights.tolist(), rungs, length]
-    identity = store.fingerprint([FORMAT, *depends, wanted.repeat, *(["rescale"] if wanted.rescale else [])])
+    more = (["rescale"] if wanted.rescale else []) + ([course.to_json()] if course else [])
+    identity = store.fingerprint([FORMAT, *depends, wanted.repeat, *more])
     ladder = Ladder(
         name=wanted.name,
         identity=identity,
@@ -276,27 +230,48 @@ def _draft(pool: Pool, wanted: Wanted, length: int) -> _Draft:
         available=[],
         rungs=rungs,
         counts=[row.tolist() for row in counts],
+        course=course.to_json() if course else [],
     )
     goal = {stratum: BYTES_PER_TOKEN * need for stratum, need in needed.items()}
     return _Draft(wanted, ladder, {stratum: text_bytes[stratum] for stratum in strata}, needed, goal)
 
 
-def tempered(shares: Mapping[str, Fraction | float], alpha: float) -> dict[str, Fraction | float]:
-    """Shares to a power, in decimals of 28 digits, so that every machine agrees.
+def _mixture(
+    wanted: Wanted, kept: Mapping[str, int | Fraction], sequences: int, length: int
+) -> tuple[list[str], NDArray[np.int64], Course | None]:
+    """Strata, their weights, and how these change, where they do.
 
-    >>> {name: float(share) for name, share in tempered({"web": 9, "code": 1}, 0.5).items()}
-    {'web': 0.9486832980505138, 'code': 0.31622776601683794}
+    Args:
+        wanted: What the recipe asks.
+        kept: Text of each stratum, as it counts.
+        sequences: Of the largest rung.
+        length: Tokens in a sequence.
+
+    Raises:
+        UserError: A source with a weight is empty, there are too many strata, or the stream is too long for a course.
     """
-    from decimal import Decimal
-    from fractions import Fraction
-
-    exact = {name: Fraction(share) for name, share in shares.items()}
-    total = sum(exact.values())
-    parts = {name: share / total for name, share in exact.items()}
-    return {
-        name: Fraction((Decimal(part.numerator) / Decimal(part.denominator)) ** Decimal(str(alpha)))
-        for name, part in parts.items()
-    }
+    course = None
+    if isinstance(wanted.weights, tuple):
+        strata, course, empty = along(wanted.weights, kept, sequences, length)
+        shares: dict[str, Fraction | float] = dict.fromkeys(strata, 1)
+    else:
+        shares, empty = stratum_weights(wanted.weights, kept)
+        strata = sorted(shares)
+    if empty or not strata:
+        of = ", ".join(sorted(empty)) or "any source"
+        raise store.UserError(f"{wanted.name}: no document of {of} is kept. Loosen its rules or change its weights.")
+    if len(strata) > STRATA:
+        raise store.UserError(
+            f"{wanted.name}: {len(strata):,} strata; {STRATA:,} are the most. Make strata of a score with fewer labels."
+        )
+    if course is None:
+        if wanted.weights is None and wanted.alpha != 1:
+            shares = tempered(shares, wanted.alpha)
+        return strata, integer_weights([shares[stratum] for stratum in strata]), None
+    if sequences > LONGEST or wanted.rescale:
+        what = "rescale" if wanted.rescale else f"a rung of more than {LONGEST:,} sequences"
+        raise store.UserError(f"{wanted.name}: weights that change along the stream do not go with {what}.")
+    return strata, integer_weights(course.due(sequences).tolist()), course
 
 
 def _factor(wanted: Wanted, stratum: str) -> Fraction:
@@ -401,6 +376,7 @@ def _place(pool: Pool, drafts: Sequence[_Draft], length: int) -> None:
         plan = {
             "strata": ladder.strata,
             "weights": ladder.weights,
+            "course": ladder.course,
             "available": ladder.available,
             "needed": [draft.needed[s] for s in ladder.strata],
             "groups": groups_json(listed),

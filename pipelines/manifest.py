@@ -216,11 +216,20 @@ def _recipe(made: Made, length: int, duplicates: list[int] | None) -> dict[str, 
     return {
         "strata": {s: {"weight": w, "of": 1 << 32} for s, w in zip(ladder.strata, ladder.weights, strict=True)},
         "rescaled": ladder.rescaled,
+        **({"course": _course(ladder)} if ladder.course else {}),
         "checkpoints": made.checkpoints,
         "rungs": rungs,
         "counts": _outcomes(made.ledgers),
         "ledger": [{key: ledger[key] for key in ("path", "sha256", "rows", "source")} for ledger in made.ledgers],
     }
+
+
+def _course(ladder: Ladder) -> list[dict[str, Any]]:
+    """How weights change: at each bend its place in sequences, and each stratum's weight there."""
+    return [
+        {"sequences": bend["sequences"], "weights": dict(zip(ladder.strata, bend["weights"], strict=True))}
+        for bend in ladder.course
+    ]
 
 
 def _outcomes(ledgers: list[dict[str, Any]]) -> dict[str, Any]:

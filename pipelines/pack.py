@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from . import keys, segments, store
 from .parts import Part, Store
-from .schedule import State
+from .schedule import Course, resumed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,14 +40,14 @@ def write_shard(payload: dict[str, Any], **_: Any) -> None:
 
     Args:
         payload: `store`, `plan` (path), `parts` (path of the list of parts), `folder` (of the ladder), `tokenizer`
-            (fingerprint), `input_ids` (list or binary), `first` and `count` (sequences), `owed` and `given` (the
-            schedule's state), `shard`, `documents` and `marker` (paths of what is written), `identity` (of the ladder).
+            (fingerprint), `input_ids` (list or binary), `first` and `count` (sequences), `given` (the schedule's
+            state), `shard`, `documents` and `marker` (paths of what is written), `identity` (of the ladder).
     """
     plan = _plan(payload["plan"])
     length = plan["sequence_length"]
-    weights = np.array(plan["weights"], np.int64)
     given = np.array(payload["given"], np.int64)
-    picks = State(weights, np.array(payload["owed"], np.int64), given).advance(payload["count"])[0]
+    weights = Course.from_json(plan["course"]) if plan.get("course") else np.array(plan["weights"], np.int64)
+    picks = resumed(weights, payload["given"]).advance(payload["count"])[0]
     tokens = np.empty((payload["count"], length), plan["dtype"])
     rows = []
     for stratum in np.unique(picks):

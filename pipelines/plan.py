@@ -17,9 +17,10 @@ from . import store
 from .earlier import Earlier, open_earlier
 from .ladder import held_out_seed
 from .parts import Store, missing
-from .study import parse_count, short
+from .study_budgets import parse_count, short
 from .study_checks import COLUMNS
 from .study_curricula import settings_of
+from .study_weights import means
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -202,7 +203,7 @@ class Plan:
             "held_out": short(settings.held_out.tokens) if settings.held_out else None,
             "recipes": {
                 name: {
-                    "weights": self.study.recipe(name).weights,
+                    **self._weights(name),
                     "rules": [str(rule) for rule in self.study.rules(name)],
                     "rungs": {
                         rung: {"requested": n, "tokens": whole(n, settings.sequence_length) * settings.sequence_length}
@@ -219,6 +220,13 @@ class Plan:
 
     def _repr_html_(self) -> str:
         return notebook.show_plan(self.describe())
+
+    def _weights(self, recipe: str) -> dict[str, Any]:
+        """Weights of a recipe; where they change, their means over the largest rung, and the bends."""
+        weights, largest = self.study.recipe(recipe).weights, max(self.study.settings.budgets)
+        if not isinstance(weights, tuple):
+            return {"weights": weights}
+        return {"weights": means(weights, largest), "course": [{"at": one.at, **one.shares} for one in weights]}
 
 
 def whole(tokens: int, length: int) -> int:

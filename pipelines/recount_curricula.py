@@ -36,9 +36,9 @@ class Order(Stream):
         self.of_stratum: list[NDArray[np.int64]] = []
         of = manifest.recipes.get(self.told.recipe)
         self.rung = next((rung for rung in of.rungs if rung.name == self.told.rung), None) if of else None
-        strata = of.strata if of and self.told.mixed else UNMIXED
+        strata, course = (of.strata, of.course) if of and self.told.mixed else (UNMIXED, [])
         rung = Rung(self.told.rung, self.told.tokens, self.told.tokens, self.told.sequences, self.told.shards)
-        super().__init__(files, manifest, Recipe(strata, [rung], {}, []), f"curriculum {name}", cut=True)
+        super().__init__(files, manifest, Recipe(strata, [rung], {}, [], course=course), f"curriculum {name}", cut=True)
         self.labels = ["Exact", "Mixed", "Documents", "Same documents", "Ordered"]
 
     def _pieces(self, shard: Shard, first: int) -> None:

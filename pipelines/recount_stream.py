@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .result_files import ID, ONE, READING, Amount, Check, Files, Manifest, Recipe, Shard, holds_all, named, told_check
+from .recount_mixture import Mixture
+from .result_files import ID, READING, Amount, Check, Files, Manifest, Recipe, Shard, holds_all, named, told_check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sized
@@ -49,10 +50,8 @@ class Stream:
         self.faults = collections.defaultdict[str, list[str]](list)
         self.found: dict[str, str] = {}
         self.numbers = {stratum: n for n, stratum in enumerate(sorted(recipe.strata))}
-        self.weights = [recipe.strata[stratum].weight for stratum in self.numbers]
+        self.mixture = Mixture(recipe) if recipe.strata else None
         self.counts = [0] * len(self.numbers)
-        self.off = [0] * len(self.numbers)  # sequences beyond weight x length, in units of 2**-32
-        self.furthest = 0
         self.stands: list[list[NDArray[Any]]] = [[] for _ in self.numbers]
         self.last: list[tuple[bytes, int, int] | None] = [None] * len(self.numbers)  # id, next offset, last token
         self.sequences = 0
@@ -100,18 +99,10 @@ class Stream:
             if first <= rung.sequences <= first + rows:
                 inside = np.bincount(self._codes[: rung.sequences - first], minlength=len(self.numbers))
                 self.rung_counts[rung.sequences] = [a + int(b) for a, b in zip(self.counts, inside, strict=True)]
-        for n in range(len(self.numbers)):
-            picks = self._codes == n
-            self.counts[n] += int(picks.sum())
-            if not self.held_out and rows:
-                off = self.off[n] + np.cumsum(picks * ONE - self.weights[n])
-                self.off[n] = int(off[-1])
-                far = int(np.abs(off).argmax())
-                self.furthest = max(self.furthest, abs(int(off[far])))
-                if abs(int(off[far])) > ONE:
-                    stratum = list(self.numbers)[n]
-                    by = f"{int(off[far]) / ONE:+.2f} sequences off its weight"
-                    self.faults["Mixed"].append(f"after {first + far + 1:,} sequences, {stratum} is {by}")
+        for n, count in enumerate(np.bincount(self._codes, minlength=len(self.numbers))):
+            self.counts[n] += int(count)
+        if self.mixture is not None:
+            self.mixture.count(self._codes, first)
         self._file = file
         self.sequences += rows
 
@@ -244,10 +235,11 @@ class Stream:
             f"{self.sequences:,} sequences of {self.length:,} tokens in {_count(rungs[-1].shards, 'shard', 'shards')}"
         )
         strata = _count(self.numbers, "stratum", "strata")
+        furthest = self.mixture.furthest if self.mixture is not None else 0.0
         self.found |= {
             "Exact": f"{shards}; {_count(rungs, 'budget', 'budgets')} to half a sequence",
             "Nested": f"{_count(rungs, 'rung', 'rungs')}, each the beginning of the next",
-            "Mixed": f"{strata}, in every prefix within {self.furthest / ONE:.2f} of a sequence",
+            "Mixed": f"{strata}, in every prefix within {furthest:.2f} of a sequence",
             "Documents": f"{documents:,} fill every position, each ended by its token",
             "Clean": "no document twice" if self.held_out else "nothing held out, no document twice in a pass",
         }
@@ -258,8 +250,8 @@ class Stream:
     def _check_rungs(self) -> None:
         """What the manifest says of each rung against the shards' own counts."""
         exact, nested = self.faults["Exact"], self.faults["Nested"]
-        if not self.held_out and sum(self.weights) != ONE:
-            self.faults["Mixed"].append(f"the weights sum to {sum(self.weights)}, not to {ONE}")
+        if self.mixture is not None:
+            self.faults["Mixed"] += self.mixture.faults
         for smaller, rung in zip([None, *self.recipe.rungs], self.recipe.rungs, strict=False):
             if rung.tokens != rung.sequences * self.length:
                 exact.append(f"{rung.name}: {rung.sequences:,} sequences are not {rung.tokens:,} tokens")

@@ -112,6 +112,14 @@ class Weight:
 
 
 @checked(frozen=True, config=_FORM)
+class Bend:
+    """Weights of all strata at one place of the stream; in between they are linear."""
+
+    sequences: _Natural
+    weights: dict[str, Annotated[int, Field(ge=0, le=ONE)]]
+
+
+@checked(frozen=True, config=_FORM)
 class LedgerFile:
     """The ledger of one part."""
 
@@ -130,6 +138,7 @@ class Recipe:
     counts: dict[str, Any]
     ledger: list[LedgerFile]
     checkpoints: list[list[_Natural]] = field(default_factory=list)
+    course: list[Bend] = field(default_factory=list)
 
 
 @checked(frozen=True, config=_FORM)

@@ -13,16 +13,29 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..filters.kernels import kernel
+from .course import ONE, Course, CourseState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+__all__ = [  # what other modules take from here, `course` included
+    "ONE",
+    "Course",
+    "State",
+    "Weights",
+    "at_start",
+    "integer_weights",
+    "prefix_counts",
+    "resumed",
+    "state_at",
+    "told_weights",
+]
 
-ONE = 1 << 32
-"""The sum of all weights."""
+Weights = NDArray[np.int64] | Course
+"""Of strata: int64 of shape (k,), summing to 2**32, or a course along which they change."""
 
 
 def integer_weights(weights: Sequence[float | Fraction]) -> NDArray[np.int64]:
@@ -91,11 +104,36 @@ class State:
         return picks, State(self.weights, owed, given)
 
 
-def state_at(weights: NDArray[np.int64], position: int, checkpoints: Sequence[Sequence[int]] = ()) -> State:
+def resumed(weights: Weights, given: Sequence[int]) -> State | CourseState:
+    """The state in which each stratum has given so many sequences."""
+    if isinstance(weights, Course):
+        return CourseState(weights, np.array(given, np.int64))
+    return State.after(weights, given)
+
+
+def at_start(weights: Weights) -> State | CourseState:
+    """The state before the first sequence."""
+    return resumed(weights, [0] * np.shape(weights.weights if isinstance(weights, Course) else weights)[-1])
+
+
+def told_weights(recipe: dict[str, Any], strata: Sequence[str]) -> Weights:
+    """Weights as the manifest tells them of a recipe.
+
+    Args:
+        recipe: The manifest's entry.
+        strata: Its strata, sorted.
+    """
+    if recipe.get("course"):
+        bends = [{**bend, "weights": [bend["weights"][name] for name in strata]} for bend in recipe["course"]]
+        return Course.from_json(bends)
+    return np.array([recipe["strata"][name]["weight"] for name in strata], np.int64)
+
+
+def state_at(weights: Weights, position: int, checkpoints: Sequence[Sequence[int]] = ()) -> State | CourseState:
     """The state after some sequences, from the last checkpoint before them.
 
     Args:
-        weights: int64 of shape (k,), summing to 2**32.
+        weights: int64 of shape (k,), summing to 2**32, or a course.
         position: Sequences.
         checkpoints: Sequences of each stratum at some places of the stream, ascending, as the manifest has them.
 
@@ -109,7 +147,7 @@ def state_at(weights: NDArray[np.int64], position: int, checkpoints: Sequence[Se
     if position < 0:
         raise ValueError(f"A place in the stream is 0 or more sequences; {position} was given.")
     known = bisect.bisect_right([sum(one) for one in checkpoints], position)
-    state = State.after(weights, checkpoints[known - 1]) if known else State.start(weights)
+    state = resumed(weights, checkpoints[known - 1]) if known else at_start(weights)
     done = int(state.given.sum())
     while done < position:
         step = min(position - done, 1_000_000)
@@ -118,9 +156,9 @@ def state_at(weights: NDArray[np.int64], position: int, checkpoints: Sequence[Se
     return state
 
 
-def prefix_counts(weights: NDArray[np.int64], lengths: Sequence[int]) -> list[NDArray[np.int64]]:
+def prefix_counts(weights: Weights, lengths: Sequence[int]) -> list[NDArray[np.int64]]:
     """Sequences of each stratum in the prefixes of the given, ascending lengths."""
-    state = State.start(weights)
+    state = at_start(weights)
     out, done = [], 0
     for length in lengths:
         while done < length:  # a million at a time bounds memory at 2 MB

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from . import store
 from .parts import read_all
 from .pool import PIPELINES
-from .schedule import State, prefix_counts
+from .schedule import at_start, prefix_counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +70,7 @@ def checkpoints(ladder: Ladder, shard_sequences: int) -> list[list[int]]:
     """
     starts = [first for first, _ in shard_ranges(ladder, shard_sequences)][1:]
     starts = starts[:: max(1, -(-len(starts) // CHECKPOINTS))]
-    return [row.tolist() for row in prefix_counts(np.array(ladder.weights, np.int64), starts)]
+    return [row.tolist() for row in prefix_counts(ladder.schedule, starts)]
 
 
 def pack(pool: Pool, wanted: Sequence[Target], out: str, shard_sequences: int) -> list[list[dict[str, Any]]]:
@@ -110,7 +108,7 @@ def pack(pool: Pool, wanted: Sequence[Target], out: str, shard_sequences: int) -
 
 def _shard_tasks(pool: Pool, one: Target, out: str, shard_sequences: int) -> list[dict[str, Any]]:
     ladder, listing = one.ladder, pool.listing()
-    state, tasks = State.start(np.array(ladder.weights, np.int64)), []
+    state, tasks = at_start(ladder.schedule), []
     for n, (first, count) in enumerate(shard_ranges(ladder, shard_sequences)):
         tasks.append(
             {
@@ -121,7 +119,6 @@ def _shard_tasks(pool: Pool, one: Target, out: str, shard_sequences: int) -> lis
                 "tokenizer": pool.tokenizer["fingerprint"],
                 "first": first,
                 "count": count,
-                "owed": state.owed.tolist(),
                 "given": state.given.tolist(),
                 "shard": store.join(out, one.shards, f"{n:05d}.parquet"),
                 "documents": store.join(out, one.documents, f"{n:05d}.parquet"),

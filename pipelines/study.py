@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
@@ -13,68 +12,19 @@ from pydantic.dataclasses import dataclass
 from ..data_cards import notebook
 from ..filters.minhash import optimal_bands
 from .schema import REPEATED_LINES
+from .study_budgets import Count, expand_budgets, short
 from .study_curricula import Curriculum
+from .study_weights import Weights, in_words
 
 if TYPE_CHECKING:
     from ..filters.family import Family
     from .formats import Source
 
-_UNITS = {"": 0, "K": 3, "M": 6, "B": 9, "G": 9, "T": 12}
-_COUNT = re.compile(r"^\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([KMBGT]?)\s*$", re.IGNORECASE)
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 NAME_IS = "letters, digits, '.', '_' and '-', with a letter or digit first"
 """What names of studies, sources, scores and recipes are made of: they stand in paths."""
 
 _CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-def parse_count(value: object) -> object:
-    """A number of tokens as users write it: 100000, "100K", "1.5B", "3T".
-
-    Raises:
-        ValueError: It is not a positive whole number.
-
-    >>> parse_count("1.5B")
-    1500000000
-    """
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError('not a count. Write a whole number or "100M", "1.5B", "3T"')  # noqa: TRY004 pydantic shows it
-    match = _COUNT.match(str(value))
-    try:
-        number = Decimal(match[1].replace("_", "")).scaleb(_UNITS[match[2].upper()]) if match else Decimal("NaN")
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if number.is_nan() or number != number.to_integral_value() or number <= 0:
-        raise ValueError('not a positive whole number of tokens. Write "100M", "1.5B" or 250000')
-    return int(number)
-
-
-Count = Annotated[int, BeforeValidator(parse_count)]
-
-
-def expand_budgets(value: object) -> object:
-    """Budgets as a study lists them, or as a ladder of equal ratios; each step is rounded to three digits.
-
-    Raises:
-        ValueError: A table is no ladder.
-
-    >>> expand_budgets({"from": "100M", "to": "1B", "per_decade": 2})
-    (100000000, 316000000, 1000000000)
-    """
-    if not isinstance(value, dict):
-        return tuple(value) if isinstance(value, list) else value
-    if value.keys() != {"from", "to", "per_decade"}:
-        raise ValueError('not a ladder. Write { from = "100M", to = "10B", per_decade = 2 }')
-    first, last = (int(str(parse_count(value[key]))) for key in ("from", "to"))
-    steps = value["per_decade"]
-    if isinstance(steps, bool) or not isinstance(steps, int) or not 1 <= steps <= 20 or first > last:
-        raise ValueError("not a ladder: `from` is at most `to`, and `per_decade` is from 1 to 20")
-    out: list[int] = []
-    while not out or out[-1] < last:
-        exact = first * Decimal(10) ** (Decimal(len(out)) / steps)
-        digit = Decimal(1).scaleb(max(0, exact.adjusted() - 2))
-        out.append(int((exact / digit).to_integral_value(ROUND_HALF_EVEN) * digit) if out else first)
-    return tuple(budget for budget in out if budget <= last)
 
 
 def _short(value: float) -> str:
@@ -140,7 +90,8 @@ class Recipe:
 
     Attributes:
         base: A recipe whose rules come first and whose other settings hold where this one is silent.
-        weights: Share of each source or stratum in every prefix of the stream; by default as the kept text has it.
+        weights: Share of each source or stratum in every prefix of the stream; by default as the kept text has it. A
+            list of them, each with the place `at` which it holds, changes along the stream, linearly in between.
         keep: Rules, in order.
         alpha: Without weights, shares are the shares of the kept text to this power: 1 as the text has it, 0 the same
             for all strata (temperature sampling, as Conneau and Lample 2019 have it).
@@ -157,7 +108,7 @@ class Recipe:
     """
 
     base: str | None = None
-    weights: dict[str, float] | None = None
+    weights: Weights = None
     keep: tuple[Rule, ...] = ()
     alpha: Annotated[float | None, Field(ge=0, le=1)] = None
     repeat: Annotated[int | None, Field(ge=1)] = None
@@ -363,9 +314,8 @@ class Study:
     def _repr_html_(self) -> str:
         recipes = []
         for name in self.settings.recipes:
-            weights = (self.recipe(name).weights or {}).items()
             rules = "; ".join(map(str, self.rules(name)))
-            recipes.append((name, ", ".join(f"{stratum} {weight:g}" for stratum, weight in weights), rules))
+            recipes.append((name, in_words(self.recipe(name).weights), rules))
         return notebook.show_study(
             self.settings.name,
             {"seed": self.settings.seed, "rungs": ", ".join(self.rungs), "folder": self.folder},
@@ -373,15 +323,3 @@ class Study:
             [(name, one.type) for name, one in self.scores.items()],
             recipes,
         )
-
-
-def short(count: int) -> str:
-    """A count as people write it; always exact.
-
-    >>> short(1_500_000_000), short(250_000), short(1234)
-    ('1.5B', '250K', '1234')
-    """
-    for unit, power in (("T", 12), ("B", 9), ("M", 6), ("K", 3)):
-        if count >= 10**power and (count * 100) % 10**power == 0:
-            return f"{Decimal(count).scaleb(-power).normalize():f}{unit}"
-    return str(count)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from .schema import CLASSES
-from .study import NAME, NAME_IS, Recipe, RepeatedLines, Settings, Study, parse_count, short
+from .study import NAME, NAME_IS, Recipe, RepeatedLines, Settings, Study
+from .study_budgets import parse_count, short
 from .study_curricula import check_curriculum
+from .study_weights import check_places, check_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,9 +92,7 @@ def check_references(raw: dict[str, Any], scores: dict[str, Family | None], mist
                 mistakes.append(f"{where}.base: goes in a circle: {chain}")
             else:
                 mistakes.append(f"{where}.base: there is no recipe {base!r}{did_you_mean(base, recipes)}")
-        weights = recipe.get("weights")
-        if isinstance(weights, dict):
-            _check_weights(weights, f"{where}.weights", sources, mistakes)
+        check_weights(recipe.get("weights"), f"{where}.weights", sources, did_you_mean, mistakes)
     _check_orders(_table(raw, "curricula"), scores, sources, recipes, mistakes)
     strata = raw.get("strata", [])
     for n, key in enumerate(strata if isinstance(strata, list) else []):
@@ -103,18 +103,6 @@ def check_references(raw: dict[str, Any], scores: dict[str, Family | None], mist
 def _table(raw: dict[str, Any], section: str) -> dict[str, Any]:
     value = raw.get(section)
     return value if isinstance(value, dict) else {}
-
-
-def _check_weights(weights: dict[str, Any], where: str, sources: Any, mistakes: list[str]) -> None:
-    for stratum, weight in weights.items():
-        if stratum.split("/")[0] not in sources:
-            mistakes.append(f"{where}.{stratum}: there is no such source{did_you_mean(stratum, sources)}")
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or weight < 0:
-            mistakes.append(f"{where}.{stratum}: {weight!r} is not a share. Write a number from 0 to 1")
-            return
-    total = sum(weights.values())
-    if abs(total - 1) > 1e-6:
-        mistakes.append(f"{where}: shares sum to {total:g}. They must sum to 1")
 
 
 def _check_rules(rules: Any, where: str, scores: dict[str, Family | None], sources: Any, mistakes: list[str]) -> None:
@@ -277,6 +265,9 @@ def _check_draw(name: str, recipe: Recipe, largest: int, mistakes: list[str]) ->
     number, of = recipe.permutation or 0, recipe.disjoint
     if of is not None and number >= of:
         mistakes.append(f"recipes.{name}.permutation: {number} is none of {of} disjoint draws. Write 0 to {of - 1}")
+    mistakes.extend(check_places(recipe.weights, f"recipes.{name}.weights", largest))
+    if recipe.rescale and isinstance(recipe.weights, tuple):
+        mistakes.append(f"recipes.{name}.rescale: fills up weights that do not change. Leave it out, or set repeat")
     if recipe.simulate is not None and recipe.simulate < largest:
         less = f"{short(recipe.simulate)} is less than the largest rung, {short(largest)}"
         mistakes.append(f"recipes.{name}.simulate: {less}. Name a larger run")

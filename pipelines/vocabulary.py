@@ -14,6 +14,8 @@ from . import ladders, store
 from .plan import FORMAT
 from .pool import PIPELINES, numbered
 from .selection import Wanted, choose_recipes, reserve
+from .shares import stratum_weights, tempered
+from .study_weights import means
 from .tokenizer_sample import cutoffs, quotas, sampled_texts
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def _train(plan: Plan, pool: Pool, clusters: str, parameters: Train) -> tuple[by
     recipe = plan.study.recipe(name)
     wanted = Wanted(plan.study.rules(name), recipe.dedup is not False, permutation=recipe.permutation or 0)
     choices = choose_recipes(plan, pool, {name: wanted}, clusters, excluded)[name]
-    needed, text_bytes = _quotas(choices, recipe, parameters.sample_bytes)
+    needed, text_bytes = _quotas(choices, recipe, max(plan.study.settings.budgets), parameters.sample_bytes)
     identity = store.fingerprint([FORMAT, choices.identity, parameters, needed, *([pool.edits] if pool.edits else [])])
     path = pool.store.path("trained", f"{identity}.model")
     if store.exists(path):
@@ -96,12 +98,15 @@ def _train(plan: Plan, pool: Pool, clusters: str, parameters: Train) -> tuple[by
     return model, pool
 
 
-def _quotas(choices: Choices, recipe: Recipe, sample: int) -> tuple[dict[str, int], dict[str, NDArray[np.int64]]]:
+def _quotas(
+    choices: Choices, recipe: Recipe, largest: int, sample: int
+) -> tuple[dict[str, int], dict[str, NDArray[np.int64]]]:
     """Bytes of each stratum in the sample, and the bytes that there are by bucket of priority."""
     _, text_bytes = ladders.histogram(store.join(choices.folder, "histograms"), "text_bytes")
-    shares, _ = ladders.stratum_weights(recipe.weights, {name: int(sizes.sum()) for name, sizes in text_bytes.items()})
+    kept = {name: int(sizes.sum()) for name, sizes in text_bytes.items()}
+    shares, _ = stratum_weights(means(recipe.weights, largest), kept)
     if recipe.weights is None and recipe.alpha is not None:
-        shares = ladders.tempered(shares, recipe.alpha)
+        shares = tempered(shares, recipe.alpha)
     if not shares:
         raise store.UserError("tokenizer.train: its recipe keeps no document. Loosen its rules.")
     return quotas(sample, shares), text_bytes

@@ -1471,3 +1471,51 @@ def refinedweb(text: str, family) -> dict[str, object]:
         "urls": len(urls),
         "url_share": share(sum(map(len, urls)), len(text)),
     }
+
+
+# --- pipelines: weights that change along the stream --------------------------------------------------------------
+
+
+def due(bends, position):
+    """What is due after so many sequences: the area below straight lines between bends (place, weights), in fractions.
+
+    Before the first bend and after the last, weights are constant; of two bends at one place the later one goes on.
+    """
+    from fractions import Fraction
+
+    places = [place for place, _ in bends]
+    rows = [[Fraction(int(weight), 1 << 32) for weight in weights] for _, weights in bends]
+    total = [Fraction(0)] * len(rows[0])
+    for left, right, low, high in zip(
+        [0, *places], [*places, max(places[-1], position) + 1], [rows[0], *rows], [*rows, rows[-1]], strict=True
+    ):
+        stop = min(right, position)
+        if stop <= left:
+            continue
+        for i, (a, b) in enumerate(zip(low, high, strict=True)):
+            end = a + (b - a) * Fraction(stop - left, right - left)
+            total[i] += (stop - left) * (a + end) / 2
+    return total
+
+
+def course(bends, count: int) -> list[int]:
+    """Tijdeman's rule for weights that change: of those that may take the turn, the one that must take it soonest."""
+    from fractions import Fraction
+
+    strata = len(bends[0][1])
+    if strata == 1:
+        return [0] * count
+    slack, far = Fraction(1, 2 * strata - 2), 4 * count + 9
+    # one unit of 2**-32 is what rounding down may keep back in each piece; here nothing is rounded
+    table = [due(bends, n) for n in range(far)]
+    given, picks = [0] * strata, []
+
+    def first(i, wanted):
+        return next((n for n in range(far) if table[n][i] >= wanted), far)
+
+    for n in range(1, count + 1):
+        may = [i for i in range(strata) if table[n][i] - given[i] >= slack]
+        pick = min(may, key=lambda i: (first(i, given[i] + 1 - slack), i))
+        given[pick] += 1
+        picks.append(pick)
+    return picks

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenladder.pipelines.ladder import order_seed
-from tokenladder.pipelines.ladders import tempered
+from tokenladder.pipelines.shares import tempered
 from tokenladder.pipelines.store import UserError
 from tokenladder.pipelines.study_file import StudyError, parse
 from tokenladder.pipelines.verify import verify

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenladder.pipelines import ladders, store
-from tokenladder.pipelines.ladders import stratum_weights
 from tokenladder.pipelines.shards import shard_ranges
+from tokenladder.pipelines.shares import stratum_weights
 
 import naive
 

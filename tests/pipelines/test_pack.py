@@ -92,7 +92,7 @@ class Made:
         paths = {key: self.place.path("out", f"{key}-{name}") for key in ("shard", "documents", "marker")}
         task = {"store": self.place.root, "plan": self.plan, "parts": self.listing, "folder": self.place.path("ladder")}
         task |= {"input_ids": input_ids, "tokenizer": "tok", "first": first, "count": count, "identity": "i", **paths}
-        pack.write_shard({**task, "owed": state.owed.tolist(), "given": state.given.tolist()})
+        pack.write_shard({**task, "given": state.given.tolist()})
         return paths
 
 

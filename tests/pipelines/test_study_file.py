@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tokenladder.pipelines import store
-from tokenladder.pipelines.study import parse_count, short
+from tokenladder.pipelines.study_budgets import parse_count, short
 from tokenladder.pipelines.study_file import StudyError, load, parse
 
 GOOD = """
