@@ -378,6 +378,7 @@ def card(out: str) -> None:
     click.echo(render_card(store.read_json(path)))
 
 
+cli.add_command(documents.diff)
 cli.add_command(documents.explain)
 cli.add_command(documents.sample)
 cli.add_command(documents.grep)

@@ -153,3 +153,28 @@ def _print_lines(values: Iterable[Any]) -> int:
         click.echo(json.dumps(value, ensure_ascii=False))
         count += 1
     return count
+
+
+@click.command(short_help="Say where two recipes part, and why.")
+@click.argument("first", metavar="OUT:RECIPE")
+@click.argument("second", metavar="OUT:RECIPE")
+@click.option("--samples", default=3, type=click.IntRange(0, 10), show_default=True, help="Documents shown of a group.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, with ten documents of a group.")
+def diff(first: str, second: str, samples: int, *, as_json: bool) -> None:
+    """Say which documents two recipes share, which only one has and what parts them, of one build or of two.
+
+    Documents are the same where their texts are. A group is what one recipe has and the other has not for one reason:
+    its first rule that the documents fail.
+
+    Example: tokenladder diff built:everything built:clean
+    """
+    import dataclasses
+
+    from .compare import compare
+    from .document_tables import show_comparison
+
+    found = compare(first, second)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(found), indent=2, ensure_ascii=False))
+    else:
+        show_comparison(found, samples)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 from .examine import NOT_ASKED
-from .terminal import printable, printable_text
+from .terminal import STRATA, printable, printable_text, show, titled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from .compare import Comparison, Overlap
     from .examine import Similar, Tried
     from .explain import Explanation, Verdict
     from .grep import Found
@@ -149,3 +152,40 @@ def show_found(found: Iterable[Found]) -> int:
         if one.more:
             console.print("         and further lines", style="dim")
     return count
+
+
+def show_comparison(found: Comparison, samples: int) -> None:
+    """What two recipes share, and what parts them."""
+    console = _console()
+    console.print(f"A  {printable(found.a)}\nB  {printable(found.b)}\n", markup=False)
+    table = titled("documents and tokens", "rungs", "in both", "tokens", "only A", "tokens", "only B", "tokens")
+    for one in [*found.rungs, *([] if found.all in _unnamed(found) else [found.all])]:
+        cells = (one.both, one.tokens_both_a, one.only_a, one.tokens_only_a, one.only_b, one.tokens_only_b)
+        table.add_row(one.rung or "largest", *(f"{cell:,}" for cell in cells))
+    show(table)
+    console.print()
+    shifts = titled("mixture", "stratum", "A", "B", "shift")
+    for shift in found.strata[:STRATA]:
+        shifts.add_row(
+            escape(printable(shift.stratum)), f"{shift.a:.2%}", f"{shift.b:.2%}", f"{100 * (shift.b - shift.a):+.2f}"
+        )
+    show(shifts)
+    console.print()
+    for mine, other, groups in (("A", "B", found.only_a), ("B", "A", found.only_b)):
+        console.print(f"only {mine}: what {other} says of it", style="bold")
+        for group in groups:
+            outcome = group.outcome.replace("_", " ")
+            why = f"{outcome}: {group.reason}" if group.reason not in {None, outcome} else outcome
+            line = f"  {printable(why)}: {group.documents:,} documents, {group.tokens:,} tokens"
+            console.print(line, markup=False, emoji=False)
+            for drawn in group.samples[:samples]:
+                line = f"    {drawn.document}  {drawn.tokens:>7,}  {printable(drawn.name)} ({drawn.source})"
+                console.print(line, style="dim", markup=False, emoji=False)
+        if not groups:
+            console.print("  nothing")
+        console.print()
+
+
+def _unnamed(found: Comparison) -> list[Overlap]:
+    """The overlaps without their names: the largest rungs' may be one of them."""
+    return [dataclasses.replace(one, rung=None) for one in found.rungs]

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from .schema import OUTCOMES
-from .terminal import printable, printable_text
+from .terminal import STRATA, printable, printable_text, show, titled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,37 +16,20 @@ if TYPE_CHECKING:
     from .decode import Sequence as Decoded
     from .verify import Check
 
-STRATA = 12
-"""Strata that are shown, the largest first; a language score can make two hundred."""
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, box=None, pad_edge=False)
-    for n, column in enumerate(columns):
-        table.add_column(column, justify="right" if n else "left", overflow="fold")
-    return table
-
-
-def _show(console: Console, table: Table) -> None:
-    """Print a table below its title; as part of the table, it would be broken at the table's width."""
-    title, table.title = table.title, None
-    console.print(title, style="bold", markup=False)
-    console.print(table)
-
 
 def show_training(report: dict[str, Any], out: str) -> None:
     """What a quality classifier was trained on, and how it does."""
     console = Console(highlight=False)
     keys = ("read", "copies", "near_duplicates", "contradicting", "train", "held_out")
-    documents = _table("documents", "class", *(key.replace("_", " ") for key in keys))
+    documents = titled("documents", "class", *(key.replace("_", " ") for key in keys))
     for label, counts in report["documents"].items():
         documents.add_row(escape(label), *(f"{counts[key]:,}" for key in keys))
     model = report["models"]["model.bin"]
-    measured = _table("measured on what was held out", "at least", "precision", "recall", "share taken")
+    measured = titled("measured on what was held out", "at least", "precision", "recall", "share taken")
     for one in model["at"]:
         measured.add_row(*(f"{one[key]:.3g}" for key in ("threshold", "precision", "recall", "share")))
     for table in (documents, measured):
-        _show(console, table)
+        show(table)
         console.print()
     area = "unknown" if model["auc"] is None else f"{model['auc']:.4f}"
     told = f"area under the ROC curve {area}, accuracy {model['accuracy']:.4f}\nresult: {out}"
@@ -57,16 +39,16 @@ def show_training(report: dict[str, Any], out: str) -> None:
 def show_plan(plan: dict[str, Any]) -> None:
     """What a build would do."""
     console = Console(highlight=False)
-    sources = _table(f"{plan['study']}: sources", "source", "format", "files", "MB", "slices", "still to read")
+    sources = titled(f"{plan['study']}: sources", "source", "format", "files", "MB", "slices", "still to read")
     for name, one in plan["sources"].items():
         numbers = (f"{one['files']:,}", f"{one['bytes'] / 1e6:,.1f}", f"{one['slices']:,}", f"{one['to_read']:,}")
         sources.add_row(name, one["format"], *numbers)
-    rungs = _table("rungs", "recipe", "rung", "requested", "exact", "rules")
+    rungs = titled("rungs", "recipe", "rung", "requested", "exact", "rules")
     for name, recipe in plan["recipes"].items():
         for rung, size in recipe["rungs"].items():
             rungs.add_row(name, rung, f"{size['requested']:,}", f"{size['tokens']:,}", str(len(recipe["rules"])))
     for table in (sources, rungs):
-        _show(console, table)
+        show(table)
         console.print()
     scores = ", ".join(f"{name} ({one['type']})" for name, one in plan["scores"].items())
     lines = f"scores: {scores or 'none'}\nresult: {plan['out']}\nstore: {plan['store']}"
@@ -76,14 +58,14 @@ def show_plan(plan: dict[str, Any]) -> None:
 def show_manifest(manifest: dict[str, Any]) -> None:
     """The funnel of each recipe, and its rungs."""
     console = Console(highlight=False)
-    counts = _table("read", "source", "records", "documents", "MB read", "MB of text")
+    counts = titled("read", "source", "records", "documents", "MB read", "MB of text")
     for name, one in manifest["counts"].items():
         sizes = (f"{one['bytes'] / 1e6:,.1f}", f"{one['text_bytes'] / 1e6:,.1f}")
         counts.add_row(name, f"{one['records']:,}", f"{one['documents']:,}", *sizes)
     console.print()
-    _show(console, counts)
+    show(counts)
     for name, recipe in manifest["recipes"].items():
-        funnel = _table(f"{name}: where every record went", "", *recipe["counts"])
+        funnel = titled(f"{name}: where every record went", "", *recipe["counts"])
         for outcome in OUTCOMES:
             cells = [source["outcomes"][outcome] for source in recipe["counts"].values()]
             funnel.add_row(outcome.replace("_", " "), *(f"{cell['records']:,}" for cell in cells))
@@ -91,11 +73,11 @@ def show_manifest(manifest: dict[str, Any]) -> None:
             for reason in reasons:
                 numbers = [cell["reasons"].get(reason, 0) for cell in cells]
                 funnel.add_row(f"  {escape(reason)}", *(f"{n:,}" if n else "" for n in numbers), style="dim")
-        rungs = _table(f"{name}: rungs", "rung", "tokens", "sequences", "repeated", "shards")
+        rungs = titled(f"{name}: rungs", "rung", "tokens", "sequences", "repeated", "shards")
         for rung in recipe["rungs"]:
             figures = (rung["tokens"], rung["sequences"], rung["repeated_tokens"], len(rung["shards"]))
             rungs.add_row(rung["name"], *(f"{n:,}" for n in figures))
-        strata = _table(f"{name}: tokens of each stratum", "stratum", *(rung["name"] for rung in recipe["rungs"]))
+        strata = titled(f"{name}: tokens of each stratum", "stratum", *(rung["name"] for rung in recipe["rungs"]))
         largest = sorted(recipe["strata"], key=lambda stratum: (-recipe["strata"][stratum]["weight"], stratum))
         for stratum in largest[:STRATA]:
             strata.add_row(escape(stratum), *(f"{rung['strata'][stratum]['tokens']:,}" for rung in recipe["rungs"]))
@@ -104,7 +86,7 @@ def show_manifest(manifest: dict[str, Any]) -> None:
             strata.add_row(f"{len(largest) - STRATA} smaller ones", *(f"{n:,}" for n in rest))
         for table in (funnel, rungs, strata):
             console.print()
-            _show(console, table)
+            show(table)
     _show_curricula(console, manifest.get("curricula", {}))
     held = manifest["held_out"]
     if held:
@@ -113,26 +95,25 @@ def show_manifest(manifest: dict[str, Any]) -> None:
 
 
 def _show_curricula(console: Console, curricula: dict[str, Any]) -> None:
-    orders = _table("curricula", "curriculum", "of", "sort", "tokens", "documents", "rank correlation")
+    orders = titled("curricula", "curriculum", "of", "sort", "tokens", "documents", "rank correlation")
     for name, one in curricula.items():
         rank = "" if one["spearman"] is None else f"{one['spearman']:+.4f}"
         sizes = (f"{one['tokens']:,}", f"{one['documents']:,}")
         orders.add_row(name, f"{one['recipe']}-{one['rung']}", f"{one['order']} {one['sort'] or ''}", *sizes, rank)
     if orders.row_count:
         console.print()
-        _show(console, orders)
+        show(orders)
 
 
 def show_checks(checks: Sequence[Check]) -> None:
     """What was verified."""
-    console = Console(highlight=False)
-    table = _table("verify", "", "promise", "what was found")
+    table = titled("verify", "", "promise", "what was found")
     for check in checks:
         mark = "[green]holds[/]" if check.holds else "[red]BROKEN[/]"
         table.add_row(mark, escape(check.promise), escape(check.found))
     for column in table.columns[1:]:
         column.justify = "left"
-    _show(console, table)
+    show(table)
 
 
 def show_sequence(sequence: Decoded) -> None:
@@ -176,12 +157,11 @@ def show_export(said: dict[str, Any], folder: str) -> None:
 
 def show_counts(counted: dict[str, Any]) -> None:
     """The tokens of the same documents under several tokenizers."""
-    console = Console(highlight=False)
     names = list(counted["tokenizers"])
-    table = _table(f"{counted['rung']}: {counted['documents']:,} documents", "stratum", *map(escape, names))
+    table = titled(f"{counted['rung']}: {counted['documents']:,} documents", "stratum", *map(escape, names))
     ones = list(counted["tokenizers"].values())
     for stratum in ones[0]["strata"]:
         table.add_row(escape(stratum), *(f"{one['strata'].get(stratum, 0):,}" for one in ones))
     table.add_row("all", *(f"{one['tokens']:,}" for one in ones))
     table.add_row("bytes a token", *(f"{one['bytes_per_token']:.2f}" for one in ones), style="dim")
-    _show(console, table)
+    show(table)
