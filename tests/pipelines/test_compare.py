@@ -72,7 +72,7 @@ def reasons(a, b):
     said = {}
     for row in sorted(b[0].ledger(b[1]), key=lambda row: row["outcome"] == "kept"):
         said.setdefault(row["document"], set()).add((row["outcome"], row["reason"]))
-    return {document: said.get(document, {(ABSENT, None)}) for document in one - other}
+    return {document: said.get(document, {(ABSENT, None)}) for document in one.keys() - other.keys()}
 
 
 @pytest.mark.parametrize("pieces", [1, 7])
