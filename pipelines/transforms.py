@@ -1,4 +1,4 @@
-"""Transforms: the two shapes of pipeline that a build is made of. This is the only module that imports Beam.
+"""Transforms: the two shapes of pipeline that a build is made of. Nothing else of a build imports Beam.
 
 The work itself is in functions without Beam that take a JSON payload and read and write files; these classes wire them.
 """
