@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 
 import little
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from tokenladder.filters.credentials import KINDS
 from tokenladder.filters.personal_kinds import kinds
 from tokenladder.pipelines import store
 from tokenladder.pipelines.explain import explain
+from tokenladder.pipelines.export import export
 from tokenladder.pipelines.study_file import StudyError, load
 from tokenladder.pipelines.verify import verify
 
@@ -77,6 +81,35 @@ def test_the_stream_has_masks_in_the_order_of_the_originals(rows, masked):
     for said in ("lovelace", "81.2.69", "4539", "9fQ2x", "h7&K", "AKIA"):
         assert said not in seen
     assert seen.count("[email_________________________]") > 2
+
+
+@pytest.mark.parametrize("rung", ["all-3.84K", "held_out"])
+@pytest.mark.parametrize("form", ["jsonl.zst", "parquet"])
+def test_exported_texts_are_the_masked_ones(rows, masked, tmp_path, form, rung):
+    said = export(str(masked[1].out), rung, form, str(tmp_path / "to"))
+    found = []
+    for path in (tmp_path / "to" / one["path"] for one in said["files"]):
+        data = path.read_bytes()
+        decompress = zstandard.ZstdDecompressor().decompress
+        found += (
+            pq.read_table(path).to_pylist() if form == "parquet" else map(json.loads, decompress(data).splitlines())
+        )
+    wanted = {little.document_id(row["text"]): row["text"] for those in rows.values() for row in those}
+    wanted = {name: written(text, expected(text)) for name, text in wanted.items()}
+    assert found
+    assert [row["text"] for row in found if row["whole"]] == [wanted[row["id"]] for row in found if row["whole"]]
+    assert all(wanted[row["id"]].startswith(row["text"]) for row in found)
+    assert rung == "held_out" or "[email_" in "".join(row["text"] for row in found)
+
+
+def test_exported_tokens_are_those_of_the_masked_texts(masked, tmp_path):
+    _, result = masked
+    export(str(result.out), "all-3.84K", "nanogpt", str(tmp_path / "to"))
+    train, held = (np.fromfile(tmp_path / "to" / name, "<u2").astype(np.int64) for name in ("train.bin", "val.bin"))
+    np.testing.assert_array_equal(train, result.tokens()[0].ravel())  # whose texts are masked, as the test above says
+    every = "".join(little.decoded(np.r_[train, held], result.manifest))
+    assert "[email_" in every
+    assert not [said for said in ("lovelace", "81.2.69", "4539", "9fQ2x", "h7&K", "AKIA") if said in every]
 
 
 def test_masks_are_counted_in_the_manifest_and_the_ledger_and_counted_again(rows, masked):
