@@ -11,6 +11,7 @@ from ..data_cards.card import render_card
 from ..tokenizers.loading import FILES
 from . import (
     boilerplate,
+    bursts,
     contaminated,
     curricula,
     diversity,
@@ -122,6 +123,7 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
     if counts is not None and any(plan.study.recipe(name).dedup is not False for name in settings.recipes):
         mixture.check_wipe_out(plan, pool, clusters, counts)
     plan, pool, repeated_lines = boilerplate.find_repeated_lines(plan, pool, clusters)
+    plan, burst_phrases = bursts.find_bursts(plan, pool, clusters)
     tokenizer, model, pool = open_tokenizer(plan, pool, clusters)
     held, excluded = hold_out(plan, pool, settings.held_out, clusters) if settings.held_out else (None, None)
     recipes = {name: plan.study.recipe(name) for name in settings.recipes}
@@ -184,6 +186,7 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
         repeated_lines,
         orders,
     )
+    value["bursts"] = burst_phrases
     value["diversity"] = described
     value["contamination"] = contaminated.count_found(plan, pool)
     said = _evidence(plan, pool, fingerprint, clusters, excluded)

@@ -62,7 +62,7 @@ def fingerprint(plan: Plan, summaries: dict[str, dict[str, Any]], tokenizer: dic
     return store.fingerprint(
         {
             "format": FORMAT,
-            "settings": {**asdict(study.settings), "dedup": plan.dedup},
+            "settings": {**_said(asdict(study.settings)), "dedup": plan.dedup},
             "sources": [
                 [source.name, source.source.identity(), [summaries[name]["digest"] for name, _ in source.slices]]
                 for source in plan.sources
@@ -71,6 +71,11 @@ def fingerprint(plan: Plan, summaries: dict[str, dict[str, Any]], tokenizer: dic
             "tokenizer": tokenizer,
         }
     )
+
+
+def _said(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without a section that is younger than the format and not asked for: studies keep their fingerprint."""
+    return {name: value for name, value in settings.items() if name != "bursts" or value is not None}
 
 
 def assemble(  # noqa: PLR0917 everything that a manifest tells

@@ -76,6 +76,7 @@ class Plan:
         against: Earlier studies whose documents count as kept.
         tokenizer_model: The tokenizer's file, empty where there is none (yet).
         repeated_lines: Fingerprint of the columns of repeated lines, empty until the pool is read.
+        bursts: The same of bursts.
     """
 
     study: Study
@@ -89,6 +90,7 @@ class Plan:
     against: tuple[Earlier, ...]
     tokenizer_model: bytes
     repeated_lines: str = ""
+    bursts: str = ""
 
     def rules(self, rules: Sequence[Rule]) -> list[dict[str, Any]]:
         """Rules as plain values, with the places of their columns in the store."""
@@ -134,9 +136,10 @@ class Plan:
         if address in COLUMNS or address.startswith("draw."):
             return [address]
         name, _, column = address.partition(".")
-        repeated = name == "repeated_lines"
-        column = column or getattr(self.study.settings.repeated_lines if repeated else self.study.scores[name], role)
-        return [self.repeated_lines if repeated else self.score_of[name], column] if column else None
+        of_pool = {"repeated_lines": self.repeated_lines, "bursts": self.bursts}
+        holds = getattr(self.study.settings, name) if name in of_pool else self.study.scores[name]
+        column = column or getattr(holds, role)
+        return [of_pool[name] if name in of_pool else self.score_of[name], column] if column else None
 
     @property
     def described_scores(self) -> dict[str, dict[str, Any]]:
@@ -198,6 +201,7 @@ class Plan:
             "scores": {name: self.scores[fingerprint] for name, fingerprint in self.score_of.items()},
             "dedup": self.dedup,
             "repeated_lines": dataclasses.asdict(settings.repeated_lines) if settings.repeated_lines else None,
+            "bursts": dataclasses.asdict(settings.bursts) if settings.bursts else None,
             "masks": self.masked,
             "tokenizer": dataclasses.asdict(self.study.tokenizer),
             "held_out": short(settings.held_out.tokens) if settings.held_out else None,

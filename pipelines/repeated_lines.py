@@ -49,9 +49,9 @@ def emit_lines(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
         payload: `store`, `part`, `ordinal`, `clusters` (folder), `unit`, `min_characters`, `ranges`.
     """
     place, part = Store(payload["store"]), Part(**payload["part"])
-    _, owners, counted = _documents(payload, place, part)
+    _, owners, counted = owners_of(payload, place, part)
     hashes, rows = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
-    for first, column in _texts(place.documents(part.id)):
+    for first, column in texts_of(place.documents(part.id)):
         units = find_units(column, payload["unit"], payload["min_characters"])
         hashes.append(units.hashes)
         rows.append(first + _rows(units))
@@ -92,11 +92,11 @@ def mark_part(payload: dict[str, Any], **_: Any) -> None:
         payload: As for `emit_lines`, and `lines` (fingerprint of the columns), `folder`, `summary` (path).
     """
     place, part = Store(payload["store"]), Part(**payload["part"])
-    ids, owners = _documents(payload, place, part)[:2]
+    ids, owners = owners_of(payload, place, part)[:2]
     known = _known(store.join(payload["folder"], "known", f"{payload['ordinal']:07d}.parquet"))
     tables: list[pa.Table] = [REPEATED_LINES.empty_table()]
     samples: dict[int, tuple[int, str]] = {}
-    for first, column in _texts(place.documents(part.id)):
+    for first, column in texts_of(place.documents(part.id)):
         units = find_units(column, payload["unit"], payload["min_characters"])
         stop = first + len(column)
         found = look_up(units.hashes, known["hash"][:-1])
@@ -125,7 +125,7 @@ def emptied(place: Store, part: Part, lines: str) -> NDArray[np.bool_]:
     return np.asarray(column.to_numpy(zero_copy_only=False), bool)
 
 
-def _texts(path: str) -> Iterator[tuple[int, pa.StringArray]]:
+def texts_of(path: str) -> Iterator[tuple[int, pa.StringArray]]:
     """The first row of each row group, and its texts."""
     with store.open_input(path) as file:
         parquet, first = pq.ParquetFile(file), 0
@@ -135,7 +135,7 @@ def _texts(path: str) -> Iterator[tuple[int, pa.StringArray]]:
             first += len(column)
 
 
-def _documents(
+def owners_of(
     payload: dict[str, Any], place: Store, part: Part
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.bool_]]:
     """The first half of each document's id and of its cluster's, and whether it is counted: one of a cluster is."""

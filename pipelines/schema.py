@@ -59,6 +59,16 @@ REPEATED_LINES = pa.schema(
 )
 """What of each document's text many documents repeat, row by row beside a part."""
 
+BURSTS = pa.schema(
+    [
+        pa.field("phrases", pa.int32()),
+        pa.field("bytes", pa.int64()),
+        pa.field("share", pa.float32()),  # of the text's bytes
+        pa.field("documents", pa.int32()),  # that have the phrase of it that most have; 0 without a phrase
+    ]
+)
+"""Phrases of each document that many documents of few hosts have, row by row beside a part."""
+
 CANDIDATE, NO_DOCUMENT, DUPLICATED, EXCLUDED = 0, -1, -2, -3
 """Codes of a choice; n > 0 is the n-th rule that dropped the document."""
 

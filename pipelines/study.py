@@ -13,6 +13,7 @@ from ..data_cards import notebook
 from ..filters.minhash import optimal_bands
 from .schema import REPEATED_LINES
 from .study_budgets import Count, expand_budgets, short
+from .study_bursts import Bursts
 from .study_curricula import Curriculum
 from .study_weights import Weights, in_words
 
@@ -234,6 +235,7 @@ class Settings:
     held_out: HeldOut | None = None
     dedup: Dedup = dataclasses.field(default_factory=Dedup)
     repeated_lines: RepeatedLines | None = None
+    bursts: Bursts | None = None
     curricula: dict[str, Curriculum] = dataclasses.field(default_factory=dict)
     shard_tokens: Count = 16_000_000
     input_ids: Literal["list", "binary"] = "list"

@@ -12,6 +12,7 @@ import pyarrow as pa
 from .schema import CLASSES
 from .study import NAME, NAME_IS, Recipe, RepeatedLines, Settings, Study
 from .study_budgets import parse_count, short
+from .study_bursts import Bursts
 from .study_curricula import check_curriculum
 from .study_weights import check_places, check_weights
 
@@ -38,6 +39,9 @@ COLUMNS = {
 
 DRAW = re.compile(r"draw\.([2-9]|[1-9][0-9]{1,3}|10000)")
 """The label that says in which of so many draws a document is."""
+
+OF_POOL = {"repeated_lines": RepeatedLines, "bursts": Bursts}
+"""Sections that rules may speak of as of scores."""
 
 RESERVED = frozenset(name.partition(".")[0] for name in COLUMNS) | {"tokens", "draw"}
 """What no score may be called."""
@@ -71,8 +75,8 @@ def check_names(tables: dict[str, Any], section: str, mistakes: list[str]) -> No
 
 def check_references(raw: dict[str, Any], scores: dict[str, Family | None], mistakes: list[str]) -> None:
     """Names that rules, recipes and weights use; on the raw tables, so that other mistakes hide none of these."""
-    if isinstance(raw.get("repeated_lines"), dict):
-        scores = {**scores, "repeated_lines": RepeatedLines()}  # type: ignore[dict-item] # it has what is looked at
+    of_pool: dict[str, Any] = {name: kind() for name, kind in OF_POOL.items() if isinstance(raw.get(name), dict)}
+    scores = {**scores, **of_pool}
     sources, recipes, held_out = (_table(raw, section) for section in ("sources", "recipes", "held_out"))
     check_names(recipes, "recipes", mistakes)
     _check_rules(held_out.get("keep"), "held_out.keep", scores, sources, mistakes)
@@ -174,7 +178,7 @@ def _check_score(address: str, role: str, where: str, scores: dict[str, Family |
         return
     if name not in scores:
         near = did_you_mean(name, [*scores, *COLUMNS])
-        hint = ". Add the section [repeated_lines]" if name == "repeated_lines" else near
+        hint = f". Add the section [{name}]" if name in OF_POOL else near
         mistakes.append(f"{where}: there is no score {name!r}{hint}")
         return
     found = scores[name]

@@ -14,8 +14,16 @@ from ..filters.functions import FunctionError
 from ..tokenizers import sections
 from . import store
 from .formats import FORMATS, Source
-from .study import NAME_IS, Dedup, HeldOut, Recipe, RepeatedLines, Rule, Settings, Study
-from .study_checks import RESERVED, check_names, check_references, check_settings, check_trained, did_you_mean
+from .study import NAME_IS, Dedup, HeldOut, Recipe, Rule, Settings, Study
+from .study_checks import (
+    OF_POOL,
+    RESERVED,
+    check_names,
+    check_references,
+    check_settings,
+    check_trained,
+    did_you_mean,
+)
 from .study_curricula import Curriculum
 
 if TYPE_CHECKING:
@@ -163,7 +171,7 @@ def _describe(problem: Any, kind: Any, where: str) -> str:
     return f"{key}: {message}{shown}"
 
 
-_SECTIONS = {"held_out": HeldOut, "dedup": Dedup, "repeated_lines": RepeatedLines, "curricula": Curriculum}
+_SECTIONS = {"held_out": HeldOut, "dedup": Dedup, "curricula": Curriculum, **OF_POOL}
 
 
 def _keys(kind: Any, location: list[Any]) -> list[str]:
@@ -193,7 +201,7 @@ def _score(name: str, table: dict[str, Any], folder: str, mistakes: list[str]) -
         return None
     if name in RESERVED:
         mistakes.append(f"{where}: '{name}' is a column that every document has. Choose another name")
-    if name == "repeated_lines":
+    if name in OF_POOL:
         mistakes.append(f"{where}: a rule that says '{name}' means the section [{name}]. Choose another name")
     rest = {key: value for key, value in table.items() if key != "type"}
     rest = _located_files(rest, folder)

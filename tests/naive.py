@@ -1519,3 +1519,59 @@ def course(bends, count: int) -> list[int]:
         given[pick] += 1
         picks.append(pick)
     return picks
+
+
+# --- filters: bursts ----------------------------------------------------------------------------------------------
+
+
+def runs(text: str, count: int) -> list[tuple[tuple[str, ...], str | None, str | None]]:
+    """Runs of so many words, with the word before and after each where no line ends in between."""
+    found = []
+    for number, line in enumerate(text.splitlines()):
+        found += [(word, number) for word in folded_words(line)]
+    out = []
+    for first in range(len(found) - count + 1):
+        inside = found[first : first + count]
+        before = found[first - 1] if first else ("", -1)
+        after = found[first + count] if first + count < len(found) else ("", -1)
+        sides = ((before, inside[0]), (after, inside[-1]))
+        beside = [word if number == own else None for (word, number), (_, own) in sides]
+        out.append((tuple(word for word, _ in inside), beside[0], beside[1]))
+    return out
+
+
+def bursts(documents, count: int, many: int, few: int, alike: float):
+    """Runs that so many of (text, host, counted) have, of few hosts, with their documents, hosts, begins and ends."""
+    seen: dict = {}
+    for text, host, counted in documents:
+        mine = {}
+        for words, before, after in runs(text, count):
+            mine.setdefault(words, ((text,) if host is None else host, before, after))
+        for words, one in mine.items():
+            if counted:
+                seen.setdefault(words, []).append(one)
+
+    def same(values) -> bool:
+        pairs = sum(one == other for at, one in enumerate(values) for other in values[:at])
+        return pairs <= alike * len(values) * (len(values) - 1) / 2
+
+    out = {}
+    for words, those in seen.items():
+        hosts = len({host for host, _, _ in those})
+        if len(those) >= many and hosts <= few:
+            out[words] = len(those), hosts, same([one[1] for one in those]), same([one[2] for one in those])
+    return out
+
+
+def burst_phrases(text: str, known, count: int) -> list[tuple[int, int]]:
+    """The first and last run of each phrase of a text, as numbers of its runs."""
+    spans, inside = [], []
+    for n, (words, _, _) in enumerate([*runs(text, count), ((), None, None)]):
+        if words in known:
+            inside.append((n, *known[words][2:]))
+            continue
+        begun = [at for at, begins, _ in inside if begins]
+        ended = [at for at, _, ends in inside if begun and ends and at >= begun[0]]
+        spans += [(begun[0], ended[-1])] if ended else []
+        inside = []
+    return spans

@@ -16,13 +16,13 @@ def identity(text):
     return None if text is None else hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def write_part(place, part_id, texts, *, source="web", outcomes=None, reasons=None):
+def write_part(place, part_id, texts, *, source="web", outcomes=None, reasons=None, names=None):
     """A part of these texts; None is a record without a document."""
     rows = [
         {
             "document": identity(text),
             "text": text,
-            "name": f"{part_id}/{n}",
+            "name": names[n] if names else f"{part_id}/{n}",
             "record": f"file.jsonl:{n}",
             "bytes": 100 + n,
             "text_bytes": len((text or "").encode()),
