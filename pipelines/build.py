@@ -142,6 +142,7 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
             recipe.rehydrate,
             alpha=1.0 if recipe.alpha is None else recipe.alpha,
             rescale=bool(recipe.rescale),
+            piece=settings.piece_tokens,
         )
         for name, recipe in recipes.items()
     ]
@@ -158,7 +159,7 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
     ordered = curricula.order_documents(plan, pool, planned, clusters)
     packed = shards.pack(pool, [*targets, *(one.target for one in ordered)], plan.out, sequences)
     orders = {
-        one.name: curricula.describe(plan.out, one, shards_of, settings.sequence_length)
+        one.name: curricula.describe(plan.out, one, shards_of, settings.sequence_length, settings.piece_tokens)
         for one, shards_of in zip(ordered, packed[len(targets) :], strict=True)
     }
     ledgers = _account(plan, pool, choices, planned, held)

@@ -18,6 +18,7 @@ from .manifest import SHARD
 from .parts import read_all
 from .plan import FORMAT
 from .pool import PIPELINES
+from .result_files import begins_at
 from .schedule import ONE
 from .study_budgets import parse_count, short
 from .study_curricula import settings_of
@@ -102,7 +103,7 @@ class _Draft:
     def __init__(self, plan: Plan, pool: Pool, name: str, one: Curriculum, ladder: Ladder) -> None:
         self.name, self.one, self.source = name, one, ladder
         self.rung = short(int(parse_count(one.rung)))  # type: ignore[call-overload] # a count, as was checked
-        self.length = plan.study.settings.sequence_length
+        self.length, self.piece = plan.study.settings.sequence_length, plan.study.settings.piece_tokens
         at = list(ladder.rungs).index(self.rung)
         self.sequences, self.counts = ladder.rungs[self.rung], ladder.counts[at]
         self.ends = ladder.ends(self.length)[at]
@@ -178,6 +179,7 @@ class _Draft:
             "sequence_length": self.length,
             "dtype": pool.dtype,
             "difficulty": True,
+            **({"piece": self.piece} if self.piece else {}),
         }
         store.write_json(store.join(self.folder, "plan.json"), plan)
         store.write_json(store.join(self.folder, "done.json"), {"early": sum(one["early"] for one in classes)})
@@ -188,7 +190,7 @@ class _Draft:
         return Ordered(self.name, self.rung, self.one.recipe, self.settings, self._ladder(), early)
 
 
-def describe(out: str, one: Ordered, packed: list[dict[str, Any]], length: int) -> dict[str, Any]:
+def describe(out: str, one: Ordered, packed: list[dict[str, Any]], length: int, piece: int = 0) -> dict[str, Any]:
     """What the manifest tells of a curriculum: settings, sizes, shards, and how its order goes with the difficulty.
 
     Args:
@@ -196,12 +198,13 @@ def describe(out: str, one: Ordered, packed: list[dict[str, Any]], length: int) 
         one: The curriculum.
         packed: Its shards.
         length: Tokens in a sequence.
+        piece: Tokens after which documents are cut, 0 where they are not; the pieces count as documents.
     """
     tables = read_all(store.read_table, [store.join(out, shard["documents"]) for shard in packed])
     labels = [store.read_table(store.join(out, shard["path"]), ["stratum"]).column(0) for shard in packed]
     documents = pa.concat_tables(tables)
     stratum = pc.take(pa.chunked_array([chunk for column in labels for chunk in column.chunks]), documents["sequence"])
-    begins = pc.equal(documents["offset"], 0)
+    begins = pa.array(begins_at(documents["offset"].to_numpy(), piece))
     difficulty = documents["difficulty"].filter(begins).to_numpy(zero_copy_only=False)
     stratum = stratum.filter(begins).combine_chunks()
     sequences = one.ladder.counts[0]

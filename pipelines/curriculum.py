@@ -6,7 +6,7 @@ its beginning, may be drawn at each place of the stream (Bengio et al. 2009; Hac
 https://arxiv.org/abs/1904.03626). Those authors draw with repetition; here each document comes as often as in the rung,
 so that where the pace allows fewer documents than the stream needs the next ones come early, and are counted.
 
-One exchange, grouped by *class* (all, a phase, or a stratum), of 68 bytes a document. A class is ordered as a whole, in
+One exchange, grouped by *class* (all, a phase, or a stratum), of 76 bytes a document. A class is ordered as a whole, in
 some 250 bytes a document: 2.5 GB for ten million of them, a rung of some ten billion tokens.
 """
 
@@ -41,6 +41,7 @@ ITEM = np.dtype(
         ("tie", "<u8"),
         ("key", "<u8"),
         ("tokens", "<i8"),
+        ("start", "<i8"),
         ("difficulty", "<f8"),
     ]
 )
@@ -83,7 +84,9 @@ def emit_documents(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     items["difficulty"] = difficulty[at]
     items["value"] = _value(difficulty, payload["order"])[at]
     items["seat"] = mix64(payload["seed"], ids["high"].astype("<u8"), ids["low"].astype("<u8"))[at]
-    items["seat"] ^= fmix64(passes.astype(np.uint64))  # 0 for the first pass
+    starts = places.column("start").to_numpy()[at] if "start" in places.column_names else np.zeros(len(at), np.int64)
+    items["seat"] ^= fmix64(passes.astype(np.uint64)) ^ fmix64(starts.astype(np.uint64) << np.uint64(32))  # first: 0
+    items["start"] = starts
     items["pass"] = passes
     items["id"] = ids[at]
     items["tie"] = keys.ties(place, part, payload["source_ordinal"])[rows][at]
@@ -120,8 +123,9 @@ def _value(difficulty: NDArray[np.float64], order: str) -> NDArray[np.uint64]:
 def arrange(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     """Put one class in order, and write where each document stands in its stream.
 
-    Writes `order/CLASS-NUMBER.parquet`: `key`, `id`, `offset`, `tokens`, `difficulty`; and `classes/CLASS.json`: the
-    files as `groups` of `write_shard`, and `early`, the documents that came before the pace allowed them.
+    Writes `order/CLASS-NUMBER.parquet`: `key`, `id`, `offset`, `tokens`, `start`, `difficulty`; and
+    `classes/CLASS.json`: the files as `groups` of `write_shard`, and `early`, the documents that came before the pace
+    allowed them.
 
     Args:
         bucket: Number of the curriculum, and of the class.
@@ -133,7 +137,16 @@ def arrange(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> It
     wanted = payload["curricula"][number]
     items = keys.joined(values, ITEM)
     ids = items["id"]
-    rank = (items["key"], items["tie"], ids["low"], ids["high"], items["pass"], items["seat"], items["value"])
+    rank = (
+        items["start"],
+        items["key"],
+        items["tie"],
+        ids["low"],
+        ids["high"],
+        items["pass"],
+        items["seat"],
+        items["value"],
+    )
     items = items[np.lexsort(rank)]
     order, early = place_items(items["tokens"], items["seat"], wanted["settings"])
     items = items[order]
@@ -148,6 +161,7 @@ def arrange(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> It
                 "id": keys.id_column(some["id"]),
                 "offset": offsets[first : first + GROUP_DOCUMENTS],
                 "tokens": some["tokens"],
+                "start": some["start"],
                 "difficulty": some["difficulty"],
             }
         )

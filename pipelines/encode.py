@@ -15,7 +15,7 @@ from ..tokenizers.sections import TokenizerSection
 from . import segments, store
 from .edits import Editor
 from .parts import Part, Store
-from .pieces import buckets_of, wanted
+from .pieces import bounds, buckets_of, cut, earliest
 from .ranges import copy_ranges
 
 if TYPE_CHECKING:
@@ -39,15 +39,21 @@ def encode_part(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _
 
     Args:
         payload: `store`, `part`, `ordinal`, `tokenizer` (`fingerprint`, `section`, `model`), and `recipes`: for each
-            `choices` (folder), `cutoffs` (bucket by stratum) and `counts` (folder); without any, all documents are
-            encoded.
+            `choices` (folder), `cutoffs` (bucket by stratum), `counts` (folder) and, where documents are cut into
+            pieces, `piece` (tokens); without any, all documents are encoded.
         at: Not called: tokenizers take any text.
     """
     del at
     place, part = Store(payload["store"]), Part(**payload["part"])
     name, spec = f"{payload['ordinal']:07d}.parquet", payload["tokenizer"]
     choices = [store.read_table(store.join(recipe["choices"], name)) for recipe in payload["recipes"]]
-    masks = [wanted(choice, recipe["cutoffs"]) for choice, recipe in zip(choices, payload["recipes"], strict=True)]
+    text_bytes = place.column(part, ("text_bytes",)).to_numpy()
+    asked = list(zip(choices, payload["recipes"], strict=True))
+    masks = [
+        buckets_of(earliest(choice.column("priority").to_numpy(), text_bytes, recipe.get("piece", 0)))
+        < bounds(choice, recipe["cutoffs"])
+        for choice, recipe in asked
+    ]
     if choices:
         rows, priority = np.logical_or.reduce(masks), choices[0].column("priority").to_numpy()
     else:
@@ -56,14 +62,30 @@ def encode_part(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _
     if len(new):
         _encode(place, part, spec, new, np.argsort(priority[new], kind="stable"))
     lengths = segments.counts(place, spec["fingerprint"], part.id, part.rows)
-    for choice, mask, recipe in zip(choices, masks, payload["recipes"], strict=True):
-        store.write_table(store.join(recipe["counts"], name), _count(choice, mask, lengths))
+    for (choice, recipe), mask in zip(asked, masks, strict=True):
+        store.write_table(store.join(recipe["counts"], name), _count(choice, recipe, mask, text_bytes, lengths))
 
 
-def _count(choice: pa.Table, mask: NDArray[np.bool_], lengths: NDArray[np.int64]) -> pa.Table:
-    buckets = buckets_of(choice.column("priority").to_numpy()).astype(np.uint16)
-    table = pa.table({"stratum": choice.column("stratum"), "bucket": buckets, "tokens": lengths})
-    groups = table.filter(pa.array(mask)).group_by(["stratum", "bucket"], use_threads=False)
+def _count(
+    choice: pa.Table,
+    recipe: dict[str, Any],
+    mask: NDArray[np.bool_],
+    text_bytes: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+) -> pa.Table:
+    rows = np.flatnonzero(mask)
+    priority = choice.column("priority").to_numpy()[rows]
+    pieces = cut(priority, text_bytes[rows], lengths[rows], recipe.get("piece", 0))
+    rows, buckets = rows[pieces.index], buckets_of(pieces.priority)
+    table = pa.table(
+        {
+            "stratum": choice.column("stratum").combine_chunks().take(pa.array(rows)),
+            "bucket": buckets.astype(np.uint16),
+            "tokens": pieces.tokens,
+        }
+    )
+    groups = table.filter(pa.array(buckets < bounds(choice, recipe["cutoffs"])[rows]))
+    groups = groups.group_by(["stratum", "bucket"], use_threads=False)
     counted = groups.aggregate([("tokens", "count"), ("tokens", "sum")])
     counted = counted.rename_columns(["stratum", "bucket", "documents", "tokens"])
     return counted.sort_by([("stratum", "ascending"), ("bucket", "ascending")])

@@ -41,6 +41,8 @@ ROWS = pa.schema(
 TORN = 3
 """Tokens of single bytes at most that the beginning of a cut character can have."""
 
+REPLACED = "\N{REPLACEMENT CHARACTER}"
+
 LEVEL = 3
 """Of zstandard; 10 makes files a tenth smaller in five times the time."""
 
@@ -53,7 +55,7 @@ class TextCounts:
         documents: Rows.
         tokens: Tokens that the rows stand for.
         left_out: Tokens left out because a cut went through a character.
-        cut: Documents whose end is not in the rung.
+        cut: Rows that are not a whole document: its end is not in the rung, or the study cuts it into pieces.
         as_read: Whole documents whose text is, by its hash, the very text that was read.
     """
 
@@ -81,11 +83,32 @@ def cut_text(tokenizer: Tokenizer, ids: NDArray[Any]) -> tuple[str, int]:
     for torn in range(min(TORN, len(ids)) + 1):
         kept = ids[: len(ids) - torn]
         text = tokenizer.decode(kept)
-        if not text.endswith("\N{REPLACEMENT CHARACTER}"):
+        if not text.endswith(REPLACED):
             return text, len(kept)
         if np.array_equal(tokenizer.encode(pa.array([text]))[1], kept):
             return text, len(kept)  # the document's own replacement character
     return tokenizer.decode(ids), len(ids)
+
+
+def piece_text(tokenizer: Tokenizer, documents: Documents, n: int) -> tuple[str, int]:
+    """The text of a document that is not whole, without the torn characters at its ends.
+
+    Args:
+        tokenizer: The one that made the tokens.
+        documents: Of a rung.
+        n: Which of them.
+
+    Returns:
+        The text, and how many of the tokens it stands for, the end-of-document token among them.
+    """
+    ids = documents.tokens[documents.offsets[n] : documents.offsets[n + 1]]
+    ends, torn = int(documents.ends[n]), 0
+    ids = ids[: len(ids) - ends]
+    while documents.starts[n] and torn < min(TORN, len(ids)) and tokenizer.decode(ids[torn:]).startswith(REPLACED):
+        torn += 1
+    if ends:
+        return tokenizer.decode(ids[torn:]), len(ids) - torn + 1
+    return cut_text(tokenizer, ids[torn:])
 
 
 def _table(documents: Documents, tokenizer: Tokenizer, names: Names, counts: TextCounts) -> pa.Table:
@@ -97,7 +120,7 @@ def _table(documents: Documents, tokenizer: Tokenizer, names: Names, counts: Tex
             digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
             counts.as_read += digest == keys.hexadecimal(documents.ids[n])
         else:
-            text, kept = cut_text(tokenizer, ids)
+            text, kept = piece_text(tokenizer, documents, n)
             counts.left_out += len(ids) - kept
             lengths[n] = kept
         texts.append(text)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from ..filters.hashing import mix64
 from . import keys, segments, store
 from .parts import Part, Store
+from .pieces import buckets_of, cut
 from .schema import BUCKET_BITS, CANDIDATE
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ GROUP_DOCUMENTS = 1 << 20
 
 ORDERED = np.dtype([("priority", "<u8"), ("id", keys.ID), ("tie", "<u8"), ("key", "<u8"), ("tokens", "<i8")])
 PLACED = np.dtype([("row", "<u4"), ("stratum", "<u2"), ("offset", "<i8"), ("tokens", "<i8")])
+START = ("start", "<i8")
+"""Where documents are cut into pieces, the document's tokens before each."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def emit_order(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
 
     Args:
         payload: `store`, `part`, `ordinal`, `source_ordinal`, `choices` (folder), `tokenizer` (fingerprint), and
-            `plan` (path of a file with `strata` and `groups`).
+            `plan` (path of a file with `strata`, `groups` and, where documents are cut into pieces, `piece`).
     """
     place, part = Store(payload["store"]), Part(**payload["part"])
     plan = store.read_json(payload["plan"])
@@ -96,18 +99,26 @@ def emit_order(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     stratum = choice.column("stratum").combine_chunks().dictionary_encode()
     numbers = np.array([number.get(name, -1) for name in stratum.dictionary.to_pylist()] or [-1], np.int64)
     strata = numbers[stratum.indices.to_numpy(zero_copy_only=False)]
-    priority = choice.column("priority").to_numpy()
-    group = _group_of(plan["groups"], len(plan["strata"]))[
-        strata, (priority >> np.uint64(64 - BUCKET_BITS)).astype(np.int64)
-    ]
-    rows = np.flatnonzero((choice.column("code").to_numpy() == CANDIDATE) & (strata >= 0) & (group >= 0))
-    packed = np.empty(len(rows), ORDERED)
-    packed["priority"] = priority[rows]
+    rows = np.flatnonzero((choice.column("code").to_numpy() == CANDIDATE) & (strata >= 0) & (lengths > 0))
+    most, text_bytes = plan.get("piece", 0), place.column(part, ("text_bytes",)).to_numpy()[rows]
+    pieces = cut(choice.column("priority").to_numpy()[rows], text_bytes, lengths[rows], most)
+    group = _group_of(plan["groups"], len(plan["strata"]))[strata[rows[pieces.index]], buckets_of(pieces.priority)]
+    inside = np.flatnonzero(group >= 0)
+    rows, group = rows[pieces.index[inside]], group[inside]
+    packed = np.empty(len(rows), _dtype(ORDERED, most))
+    if most:
+        packed["start"] = pieces.start[inside]
+    packed["priority"] = pieces.priority[inside]
     packed["id"] = keys.id_array(place.column(part, ("document",)))[rows]
     packed["tie"] = keys.ties(place, part, payload["source_ordinal"])[rows]
     packed["key"] = keys.keys(payload["ordinal"], rows)
-    packed["tokens"] = lengths[rows]
-    yield from keys.split(packed, keys.numbered(payload["number"], group[rows]))
+    packed["tokens"] = pieces.tokens[inside]
+    yield from keys.split(packed, keys.numbered(payload["number"], group))
+
+
+def _dtype(whole: np.dtype[Any], most: int) -> np.dtype[Any]:
+    """The dtype of documents, or that of their pieces."""
+    return np.dtype([*whole.descr, START]) if most else whole
 
 
 def _group_of(listed: list[dict[str, int]], strata: int) -> NDArray[np.int64]:
@@ -120,24 +131,26 @@ def _group_of(listed: list[dict[str, int]], strata: int) -> NDArray[np.int64]:
 def order_group(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     """Sort one group, write each document's offset in its stratum, and send the places back to the parts.
 
-    Writes `order/NUMBER.parquet`: `key`, `id`, `offset`, `tokens`, in order; documents that start at or after the
-    stratum's needed tokens are left out.
+    Writes `order/NUMBER.parquet`: `key`, `id`, `offset`, `tokens`, and `start` of pieces, in order; documents that
+    start at or after the stratum's needed tokens are left out.
     """
     ladder, number = keys.unnumbered(bucket)
     folder = payload["folders"][ladder]
     plan = store.read_json(store.join(folder, "plan.json"))
     group = Group(**plan["groups"][number])
-    packed = keys.joined(values, ORDERED)
+    most = plan.get("piece", 0)
+    packed = keys.joined(values, _dtype(ORDERED, most))
     ids = packed["id"]
-    packed = packed[np.lexsort((packed["key"], packed["tie"], ids["low"], ids["high"], packed["priority"]))]
+    rank = (packed["key"], packed["tie"], ids["low"], ids["high"], packed["priority"])
+    packed = packed[np.lexsort((packed["start"], *rank) if most else rank)]
     ends = group.base + np.cumsum(packed["tokens"])
     offsets = ends - packed["tokens"]
     packed, offsets = packed[offsets < plan["needed"][group.stratum]], offsets[offsets < plan["needed"][group.stratum]]
-    table = pa.table(
-        {"key": packed["key"], "id": keys.id_column(packed["id"]), "offset": offsets, "tokens": packed["tokens"]}
-    )
-    store.write_table(store.join(folder, "order", f"{number:05d}.parquet"), table)
-    placed = np.empty(len(packed), PLACED)
+    columns = {"key": packed["key"], "id": keys.id_column(packed["id"]), "offset": offsets, "tokens": packed["tokens"]}
+    placed = np.empty(len(packed), _dtype(PLACED, most))
+    if most:
+        columns["start"] = placed["start"] = packed["start"]
+    store.write_table(store.join(folder, "order", f"{number:05d}.parquet"), pa.table(columns))
     placed["row"] = keys.rows(packed["key"])
     placed["stratum"] = group.stratum
     placed["offset"] = offsets
@@ -146,11 +159,11 @@ def order_group(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -
 
 
 def write_places(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
-    """The places of one part's documents: `row`, `stratum`, `offset`, `tokens`."""
+    """The places of one part's documents, or of their pieces: `row`, `stratum`, `offset`, `tokens`, and `start`."""
     ladder, ordinal = keys.unnumbered(bucket)
-    placed = keys.joined(values, PLACED)
-    placed = placed[np.argsort(placed["row"])]
-    table = pa.table({name: placed[name] for name in PLACED.names or ()})
+    placed = keys.joined(values, _dtype(PLACED, payload["pieces"][ladder]))
+    placed = placed[np.lexsort((placed["offset"], placed["row"]))]
+    table = pa.table({name: placed[name] for name in placed.dtype.names or ()})
     store.write_table(store.join(payload["folders"][ladder], "places", f"{ordinal:07d}.parquet"), table)
     return
     yield

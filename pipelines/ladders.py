@@ -102,6 +102,7 @@ class Wanted:
         rehydrate: How often the text of a stratum counts, by the last part of its name.
         alpha: Without weights, the power of the shares of the text.
         rescale: Whether a stratum that runs short gives what it has, and the others the rest.
+        piece: Tokens that stand in a row of one document at most; 0 cuts none.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Wanted:
     rehydrate: dict[str, float] | None = None
     alpha: float = 1.0
     rescale: bool = False
+    piece: int = 0
 
 
 @dataclass
@@ -220,6 +222,7 @@ def _draft(pool: Pool, wanted: Wanted, length: int) -> _Draft:
     needed = {stratum: int(n) * length for stratum, n in zip(strata, counts[-1], strict=True)}
     depends = [wanted.name, wanted.identity, pool.tokenizer["fingerprint"], strata, weights.tolist(), rungs, length]
     more = (["rescale"] if wanted.rescale else []) + ([course.to_json()] if course else [])
+    more += [{"piece": wanted.piece}] if wanted.piece else []
     identity = store.fingerprint([FORMAT, *depends, wanted.repeat, *more])
     ladder = Ladder(
         name=wanted.name,
@@ -314,13 +317,17 @@ def histogram(folder: str, value: str) -> tuple[dict[str, NDArray[np.int64]], di
 
 def _encode(pool: Pool, drafts: Sequence[_Draft]) -> None:
     """Encode up to the cutoffs of all drafts, each document once, and count what that gave."""
-    depends = [[draft.wanted.identity, draft.cutoffs] for draft in drafts]
+    depends = [
+        [draft.wanted.identity, draft.cutoffs, *([draft.wanted.piece] if draft.wanted.piece else [])]
+        for draft in drafts
+    ]
     folder = pool.store.path("counts", store.fingerprint([pool.tokenizer["fingerprint"], depends]))
     recipes = [
         {
             "choices": store.join(draft.wanted.choices, "choices"),
             "cutoffs": draft.cutoffs,
             "counts": store.join(folder, str(n)),
+            "piece": draft.wanted.piece,
         }
         for n, draft in enumerate(drafts)
     ]
@@ -382,12 +389,14 @@ def _place(pool: Pool, drafts: Sequence[_Draft], length: int) -> None:
             "groups": groups_json(listed),
             "sequence_length": length,
             "dtype": pool.dtype,
+            **({"piece": draft.wanted.piece} if draft.wanted.piece else {}),
         }
         path = store.join(ladder.folder, "plan.json")
         store.write_json(path, plan)
         choices = store.join(draft.wanted.choices, "choices")
         tasks += pool.tasks(choices=choices, tokenizer=pool.tokenizer["fingerprint"], plan=path, number=number)
-    module, folders = f"{PIPELINES}.ladder", {"folders": [draft.ladder.folder for draft in drafts]}
+    folders = {"folders": [draft.ladder.folder for draft in drafts], "pieces": [d.wanted.piece for d in drafts]}
+    module = f"{PIPELINES}.ladder"
     reduces = [(f"{module}:order_group", folders), (f"{module}:write_places", folders)]
     done = lambda: sum(len(store.names(store.join(draft.ladder.folder, "order"))) for draft in drafts)  # noqa: E731
     with pool.report.stage("place", total, done):

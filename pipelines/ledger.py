@@ -117,8 +117,8 @@ def _placed(payload: dict[str, Any], name: str, rows: int) -> tuple[NDArray[np.i
         starts_before = places.column("offset").to_numpy()[None, :] < ends[:, places.column("stratum").to_numpy()]
         at = places.column("row").to_numpy()
         inside = starts_before.any(axis=0)
-        tokens[at[inside]] = places.column("tokens").to_numpy()[inside]
-        rung[at[inside]] = starts_before.argmax(axis=0)[inside]
+        np.add.at(tokens, at[inside], places.column("tokens").to_numpy()[inside])  # of all pieces of a document
+        np.minimum.at(rung, at[inside], starts_before.argmax(axis=0)[inside])
     return tokens, rung
 
 

@@ -115,6 +115,8 @@ def assemble(  # noqa: PLR0917 everything that a manifest tells
         "recipes": {name: _recipe(one, length, duplicates.in_rungs.get(name)) for name, one in made.items()},
         "curricula": curricula,
     }
+    if settings.max_document_sequences is not None:
+        value["max_document_sequences"] = settings.max_document_sequences
     if held_out is not None and settings.held_out is not None:
         sequences = sum(held_out.rungs.values())
         value["held_out"] = {

@@ -61,7 +61,9 @@ def write_shard(payload: dict[str, Any], **_: Any) -> None:
         rows.append(_cut(pieces, sequences, length))
     documents = np.concatenate(rows)
     documents = documents[np.lexsort((documents["position"], documents["sequence"]))]
-    data = _shard(tokens, [plan["strata"][n] for n in picks], documents, binary=payload["input_ids"] == "binary")
+    begins = documents["offset"] % plan["piece"] == 0 if "piece" in plan else documents["offset"] == 0
+    starting, strata = documents[begins], [plan["strata"][n] for n in picks]
+    data = _shard(tokens, strata, starting, binary=payload["input_ids"] == "binary")
     # first the marker goes, so that none stands beside files of another ladder
     store.remove(payload["marker"])
     store.write_bytes(payload["shard"], data)
@@ -96,6 +98,8 @@ def _pieces(folder: str, plan: dict[str, Any], stratum: int, start: int, length:
             piece["start"] = np.maximum(begin - offsets[inside], 0)
             piece["length"] = np.minimum(stop - offsets[inside], tokens[inside]) - piece["start"]
             piece["at"] = at + offsets[inside] + piece["start"] - begin
+            if "start" in table.column_names:
+                piece["start"] += table.column("start").to_numpy()[inside]
             if "difficulty" in table.column_names:
                 piece["difficulty"] = table.column("difficulty").to_numpy()[inside]
             out.append(piece)
@@ -145,15 +149,16 @@ def _cut(pieces: NDArray[Any], sequences: NDArray[np.int64], length: int) -> NDA
     return out
 
 
-def _shard(tokens: NDArray[Any], strata: list[str], documents: NDArray[Any], *, binary: bool) -> pa.Buffer:
+def _shard(tokens: NDArray[Any], strata: list[str], starting: NDArray[Any], *, binary: bool) -> pa.Buffer:
     """A shard's Parquet bytes.
 
     Parquet keeps a list of uint16 as 32-bit integers. Written as four streams of bytes, of which two are zeros, it
     takes three quarters of the time to compress and half of the time to read, in as many bytes (1.2 a token). As
     binary, a sequence is its ids' little-endian bytes, which are copied: twenty times as fast, in two bytes a token.
 
-    Columns: `input_ids`, `stratum`, and `document_starts`: the positions at which a new document begins. Position 0 is
-    among them only where one begins there; before the first one stands the rest of an earlier document.
+    Columns: `input_ids`, `stratum`, and `document_starts`: the positions at which a new document begins, or a piece of
+    one (`starting`). Position 0 is among them only where one begins there; before the first one stands the rest of an
+    earlier document.
     """
     count, length = tokens.shape
     little = np.ascontiguousarray(tokens, tokens.dtype.newbyteorder("<"))
@@ -162,7 +167,6 @@ def _shard(tokens: NDArray[Any], strata: list[str], documents: NDArray[Any], *, 
         ids = pa.Array.from_buffers(pa.binary(width), count, [None, pa.py_buffer(little)])
     else:
         ids = pa.FixedSizeListArray.from_arrays(pa.array(little.reshape(-1)), length)
-    starting = documents[documents["offset"] == 0]
     counts = np.bincount(starting["sequence"], minlength=count)
     offsets = np.r_[0, np.cumsum(counts)].astype(np.int32)
     starts = pa.ListArray.from_arrays(pa.array(offsets), pa.array(starting["position"]))

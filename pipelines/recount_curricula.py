@@ -9,12 +9,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..filters.hashing import fmix64
 from . import store
 from .recount_stream import Stream
-from .result_files import ID, ONE, READING, Check, Curriculum, Files, Manifest, Recipe, Rung, Shard, Weight, named
+from .result_files import (
+    ID,
+    ONE,
+    READING,
+    Check,
+    Curriculum,
+    Files,
+    Manifest,
+    Recipe,
+    Rung,
+    Shard,
+    Weight,
+    begins_at,
+    named,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +59,8 @@ class Order(Stream):
     def _pieces(self, shard: Shard, first: int) -> None:
         super()._pieces(shard, first)
         table = store.read_table(store.join(self.files.out, shard.documents), ["sequence", "offset", "difficulty"])
-        begins = table.filter(pc.equal(table["offset"], 0))
+        offsets = pc.cast(table["offset"], "int64").to_numpy()
+        begins = table.filter(pa.chunked_array([begins_at(offsets, self.piece)]))
         difficulty = pc.cast(begins["difficulty"], "float64").fill_null(np.nan)
         self.difficulties.append(difficulty.to_numpy())
         self.of_stratum.append(self._codes[begins["sequence"].to_numpy() - first])

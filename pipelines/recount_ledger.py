@@ -157,11 +157,12 @@ class Ledger:
         ends = np.array([rung.sequences for rung in self.recipe.rungs])
         found, cut = [np.zeros(0, KEPT_ROW)], [np.zeros(0, bool)]
         for _, every, stop in stream.passes():
-            rows = np.empty(stop, KEPT_ROW)
-            rows["id"], rows["tokens"] = every["id"][:stop], every["tokens"][:stop]
-            rows["rung"] = np.searchsorted(ends, every["sequence"][:stop], side="right")
+            first, index = _documents(every[:stop])
+            rows = np.empty(len(first), KEPT_ROW)
+            rows["id"], rows["tokens"] = every["id"][first], np.bincount(index, every["tokens"][:stop], len(first))
+            rows["rung"] = np.searchsorted(ends, every["sequence"][first], side="right")
             found.append(rows)
-            cut.append(np.arange(stop) == len(every) - 1)
+            cut.append(np.bincount(index, np.arange(stop) == len(every) - 1, len(first)) > 0)
         stands, open_ended = np.concatenate(found), np.concatenate(cut)
         clean += named(np.intersect1d(stands["id"], self.held), "is held out, but in the stream")
         self.faults += named(np.setdiff1d(kept["id"], stands["id"]), "is kept, but not in the stream")
@@ -190,6 +191,22 @@ class Ledger:
             alive = pc.is_in(table.column("outcome"), pa.array([KEPT, OVER_BUDGET]))
             found |= np.isin(survivors, _hex_ids(one.path, table.column("document").filter(alive)))
         self.faults += named(survivors[~found], "is a survivor, but neither kept nor over the budget")
+
+
+def _documents(stands: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of what begins in one pass, the first of each document, and which document each is of.
+
+    Several of equal place in equal texts are of copies, one of each, in order.
+    """
+    order = np.lexsort((stands["start"], stands["id"]))
+    same = stands[["id", "start"]][order]
+    new = np.r_[True, same[1:] != same[:-1]][: len(order)]
+    copy = np.empty(len(order), np.int64)
+    copy[order] = np.arange(len(order)) - np.flatnonzero(new)[np.cumsum(new) - 1]
+    each = np.empty(len(stands), [("id", ID), ("copy", "<i8")])
+    each["id"], each["copy"] = stands["id"], copy
+    _, first, index = np.unique(each, return_index=True, return_inverse=True)
+    return first.astype(np.int64), index.astype(np.int64)
 
 
 def _differences(where: str, said: Any, found: Any) -> list[str]:

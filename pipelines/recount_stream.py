@@ -11,7 +11,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .recount_mixture import Mixture
-from .result_files import ID, READING, Amount, Check, Files, Manifest, Recipe, Shard, holds_all, named, told_check
+from .result_files import (
+    ID,
+    READING,
+    Amount,
+    Check,
+    Files,
+    Manifest,
+    Recipe,
+    Shard,
+    begins_at,
+    holds_all,
+    named,
+    told_check,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sized
@@ -20,8 +33,9 @@ if TYPE_CHECKING:
 
 BATCH_TOKENS = 1 << 21
 
-STANDS = np.dtype([("id", ID), ("sequence", "<i8"), ("tokens", "<i8")])
-"""A document that begins in a stratum's stream: the sequence in which it does, and its tokens as far as they stand."""
+STANDS = np.dtype([("id", ID), ("start", "<i8"), ("sequence", "<i8"), ("tokens", "<i8")])
+"""A document, or a piece of one, that begins in a stratum's stream: the document's tokens before it, the sequence in
+which it begins, and its tokens as far as they stand."""
 
 PIECE = np.dtype([("id", ID), ("sequence", "<i8"), ("offset", "<i8"), ("length", "<i8"), ("last", "<i8")])
 """A row of a documents table: so many tokens of a document, from an offset in it, and the last of them."""
@@ -44,6 +58,7 @@ class Stream:
         self.files, self.recipe, self.name = files, recipe, name
         self.length, self.tokenizer = manifest.sequence_length, manifest.tokenizer
         self.held_out = not recipe.strata
+        self.piece = 0 if self.held_out else manifest.piece_tokens
         self.labels = ["Exact", "Documents", "Clean"]
         if not self.held_out:
             self.labels = ["Exact", "Nested", "Mixed", "Documents", "Clean", "Accounted"]
@@ -164,7 +179,7 @@ class Stream:
         if wrong.any() or not np.array_equal(sequence[new], np.arange(rows)):
             at = int(sequence[wrong.argmax()]) + first if wrong.any() else "?"
             raise ValueError(f"{shard.documents}: does not cover every position once (at sequence {at})")
-        begins = offset == 0
+        begins = begins_at(offset, self.piece)
         counts = pc.list_value_length(self._starts).to_numpy(zero_copy_only=False)
         same = np.array_equal(counts, np.bincount(sequence[begins], minlength=rows))
         if not same or not np.array_equal(self._starts.flatten().to_numpy(), position[begins]):
@@ -186,12 +201,14 @@ class Stream:
     def _follow(self, n: int, pieces: NDArray[Any]) -> None:
         """Pieces of documents of one stratum, in order: each goes on, or begins where another ended."""
         ids, sequence, offset, length, last = (pieces[field] for field in PIECE.names or ())
-        begins = offset == 0
+        begins = begins_at(offset, self.piece)
         before = self.last[n] or (b"", 0, self.tokenizer.end_of_document)
         earlier = np.concatenate([np.array([before[0]], ID), ids[:-1]])
         reached = np.r_[before[1], (offset + length)[:-1]]
         torn = ~begins & ((earlier != ids) | (reached != offset))
         open_ended = begins & (not self.may_cut) & (np.r_[before[2], last[:-1]] != self.tokenizer.end_of_document)
+        if self.piece:
+            open_ended &= ~begins_at(reached, self.piece)  # a whole piece needs no end
         self.faults["Documents"] += named(ids[torn], "goes on without what precedes, at sequence {}", sequence[torn])
         text = "ends without the end-of-document token, by sequence {}"
         self.faults["Documents"] += named(earlier[open_ended], text, sequence[open_ended])
@@ -201,7 +218,7 @@ class Stream:
             self.stands[n][-1]["tokens"][-1] += rest
         if len(first):
             stands = np.empty(len(first), STANDS)
-            stands["id"], stands["sequence"] = ids[first], sequence[first]
+            stands["id"], stands["start"], stands["sequence"] = ids[first], offset[first], sequence[first]
             stands["tokens"] = np.add.reduceat(length, first)
             self.stands[n].append(stands)
         self.last[n] = (bytes(ids[-1]), int(offset[-1] + length[-1]), int(last[-1]))
@@ -219,11 +236,11 @@ class Stream:
         """
         for n, one in enumerate(self.stands):
             every = np.concatenate(one) if one else np.zeros(0, STANDS)
-            ids = every["id"]
+            ids = every[["id", "start"]]
             again = np.flatnonzero((ids[1:] == ids[:1]) & (ids[1:] != ids[:-1])) + 1
             stop = int(again[0]) if len(again) else len(ids)
             if self.kept is not None and stop and (ids == ids[0]).all():
-                stop = min(stop, max(1, int((self.kept["id"] == ids[0]).sum())))
+                stop = min(stop, max(1, int((self.kept["id"] == ids[0]["id"]).sum())))
             yield n, every, stop
 
     def check(self) -> list[Check]:
@@ -298,13 +315,15 @@ class Stream:
     def _check_clean(self) -> None:
         first = []
         for n, every, stop in self.passes():
-            first.append(every["id"][:stop])
-            wrong = every["id"][stop:] != every["id"][: len(every) - stop]
+            ids = every[["id", "start"]]
+            first.append(ids[:stop])
+            wrong = ids[stop:] != ids[: len(ids) - stop]
             if wrong.any():
                 at = every[stop:][wrong.argmax()]
                 stratum = list(self.numbers)[n]
                 self.faults["Clean"].append(f"sequence {at['sequence']:,}: a new pass of {stratum} has another order")
-        ids, times = np.unique(np.concatenate([np.zeros(0, ID), *first]), return_counts=True)
+        stands, times = np.unique(np.concatenate([np.zeros(0, STANDS)[["id", "start"]], *first]), return_counts=True)
+        ids = stands["id"]
         allowed = np.ones(len(ids), np.int64)
         if self.kept is not None and len(self.kept):
             known, copies = np.unique(self.kept["id"], return_counts=True)

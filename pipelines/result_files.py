@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -216,6 +217,12 @@ class Manifest:
     recipes: Annotated[dict[str, Recipe], Field(min_length=1)]
     curricula: dict[str, Curriculum] = field(default_factory=dict)
     dedup: dict[str, Any] | None = None
+    max_document_sequences: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def piece_tokens(self) -> int:
+        """Tokens after which the documents of recipes are cut; 0 where they are not."""
+        return (self.max_document_sequences or 0) * self.sequence_length
 
     @property
     def against(self) -> bool:
@@ -263,6 +270,17 @@ class Files:
         start = len(self.out.rstrip("/")) + 1
         names = [path[start:] for path in found if not path.rpartition("/")[2].startswith(store.TEMPORARY)]
         return [name for name in names if name not in self.listed]
+
+
+def begins_at(offsets: NDArray[np.int64], piece: int) -> NDArray[np.bool_]:
+    """Where a document begins, or a piece of one.
+
+    Args:
+        offsets: int64[n], tokens of the document before each place.
+        piece: Tokens of a piece; 0 where documents are not cut.
+    """
+    found: NDArray[np.bool_] = (offsets % piece if piece else offsets) == 0
+    return found
 
 
 def holds_all(column: pa.Array) -> bool:

@@ -67,9 +67,10 @@ class Documents:
         ids: Of dtype `keys.ID` and shape (n,).
         strata: The stratum of each.
         starts: int64 of shape (n,): the document's token that is its first here; 0 but where a study cuts documents.
+            Pieces of such a document come each by itself.
         offsets: int64 of shape (n + 1,).
         tokens: uint16 or uint32 of shape (offsets[-1],), with the end-of-document tokens.
-        whole: bool of shape (n,): whether the end-of-document token is reached. Of each stratum, the last document of a
+        ends: bool of shape (n,): whether the end-of-document token is reached. Of each stratum, the last document of a
             rung may be cut.
     """
 
@@ -78,7 +79,12 @@ class Documents:
     starts: NDArray[np.int64]
     offsets: NDArray[np.int64]
     tokens: NDArray[Any]
-    whole: NDArray[np.bool_]
+    ends: NDArray[np.bool_]
+
+    @property
+    def whole(self) -> NDArray[np.bool_]:
+        """Whether each stands here from its first token to its last: bool of shape (n,)."""
+        return self.ends & (self.starts == 0)  # type: ignore[no-any-return] # an array
 
 
 @dataclass(frozen=True)
@@ -323,7 +329,7 @@ def _documents(  # noqa: PLR0917 what makes documents
         starts=pieces["offset"][begins].astype(np.int64),
         offsets=offsets,
         tokens=tokens,
-        whole=tokens[offsets[1:] - 1] == end,
+        ends=tokens[offsets[1:] - 1] == end,
     )
 
 

@@ -81,6 +81,7 @@ def emit_placed(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
         < np.array(payload["ends"], np.int64)[:, places.column("stratum").to_numpy()]
     )
     placed = starts_before.any(axis=0)
+    placed &= np.r_[True, np.diff(places.column("row").to_numpy()) > 0]  # of the pieces of a document the first
     known = clusters.column("row").to_numpy()
     rows = places.column("row").to_numpy()[placed]
     at = np.minimum(np.searchsorted(known, rows), len(known) - 1)

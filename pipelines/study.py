@@ -223,7 +223,8 @@ class Settings:
     """What a study says beside its sources, scores and tokenizer.
 
     `input_ids` is how shards keep token ids: `list`, which every reader of Parquet knows, or `binary`, each sequence as
-    its ids' little-endian bytes, written and read some twenty times as fast.
+    its ids' little-endian bytes, written and read some twenty times as fast. Of one document, `max_document_sequences`
+    stand in a row at most: a longer one is cut into pieces of so many, each with a place of its own in the order.
     """
 
     name: Annotated[str, Field(pattern=NAME.pattern)]
@@ -239,9 +240,15 @@ class Settings:
     curricula: dict[str, Curriculum] = dataclasses.field(default_factory=dict)
     shard_tokens: Count = 16_000_000
     input_ids: Literal["list", "binary"] = "list"
+    max_document_sequences: Annotated[int, Field(ge=1, le=2**20)] | None = None
     max_rejected: Annotated[float, Field(ge=0, le=1)] = 0.01
 
     SECTIONS: ClassVar[tuple[str, ...]] = ("sources", "scores", "tokenizer")
+
+    @property
+    def piece_tokens(self) -> int:
+        """Tokens of a document that stand in a row at most; 0 where documents are not cut."""
+        return (self.max_document_sequences or 0) * self.sequence_length
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ..filters.fasttext import FastText
 from ..tokenizers.loading import guess_kind, load
 from ..tokenizers.sections import BytesSection, HuggingFaceSection, SentencePieceSection, TiktokenSection
 from . import store
-from .export_text import cut_text
+from .export_text import piece_text
 from .formats import Source, documents
 from .rungs import Names, open_result, read_documents
 
@@ -52,12 +52,14 @@ class Text:
         source: Where it is from.
         stratum: Of a recipe's documents, their stratum; empty for files.
         whole: Whether the rung does not cut it.
+        ends: Whether the rung has its end.
     """
 
     text: str
     source: str
     stratum: str = ""
     whole: bool = True
+    ends: bool = True
 
 
 def of_rung(result: Result, rung: Rung) -> Iterator[Text]:
@@ -66,8 +68,8 @@ def of_rung(result: Result, rung: Rung) -> Iterator[Text]:
     for batch in read_documents(result, rung):
         for n, (source, _) in enumerate(names.of(batch.ids)):
             ids = batch.tokens[batch.offsets[n] : batch.offsets[n + 1]]
-            text = tokenizer.decode(ids) if batch.whole[n] else cut_text(tokenizer, ids)[0]
-            yield Text(text, source, batch.strata[n], bool(batch.whole[n]))
+            text = tokenizer.decode(ids) if batch.whole[n] else piece_text(tokenizer, batch, n)[0]
+            yield Text(text, source, batch.strata[n], bool(batch.whole[n]), bool(batch.ends[n]))
 
 
 def of_files(paths: Sequence[str], size: int) -> Iterator[Text]:

@@ -148,7 +148,7 @@ def count_tokens(out: str, rung: str, others: Sequence[str]) -> dict[str, Any]:
         for name, tokenizer in opened.items():
             offsets, _ = tokenizer.encode(texts)
             for text, start, stop in zip(batch, offsets[:-1], offsets[1:], strict=True):
-                found[name].add(text.stratum, int(stop - start) + text.whole, len(text.text.encode()))
+                found[name].add(text.stratum, int(stop - start) + text.ends, len(text.text.encode()))
         for text in batch:
             own.text_bytes += len(text.text.encode())
     return {

@@ -1575,3 +1575,16 @@ def burst_phrases(text: str, known, count: int) -> list[tuple[int, int]]:
         spans += [(begun[0], ended[-1])] if ended else []
         inside = []
     return spans
+
+
+def pieces(priority, text_bytes, tokens, most):
+    """(start, tokens, priority) of each piece of a document; `most` tokens in a piece, 0 cuts nothing."""
+    if not most:
+        return [(0, tokens, priority)]
+    possible = max(1, (text_bytes + 2 + most - 1) // most)
+    out = []
+    for start in range(0, tokens, most):
+        number = start // most % possible
+        own = mix64(0x70696563, priority, number) if number else priority
+        out.append((start, min(most, tokens - start), own))
+    return out

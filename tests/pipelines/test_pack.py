@@ -80,7 +80,7 @@ class Made:
         self.listing = self.place.path("parts.json")
         store.write_json(self.listing, {"parts": [part.to_json() for part in self.parts]})
         pairs = [pair for n, part in enumerate(self.parts) for pair in ladder.emit_order(self._task(part, n))]
-        reduce = {"folders": [self.place.path("ladder")]}
+        reduce = {"folders": [self.place.path("ladder")], "pieces": [0]}
         exchange(exchange(pairs, ladder.order_group, reduce), ladder.write_places, reduce)
 
     def _task(self, part, n):
