@@ -221,7 +221,7 @@ def _draft(pool: Pool, wanted: Wanted, length: int) -> _Draft:
     counts = prefix_counts(weights if course is None else course, list(rungs.values()))
     needed = {stratum: int(n) * length for stratum, n in zip(strata, counts[-1], strict=True)}
     depends = [wanted.name, wanted.identity, pool.tokenizer["fingerprint"], strata, weights.tolist(), rungs, length]
-    more = (["rescale"] if wanted.rescale else []) + ([course.to_json()] if course else [])
+    more: list[object] = (["rescale"] if wanted.rescale else []) + ([course.to_json()] if course else [])
     more += [{"piece": wanted.piece}] if wanted.piece else []
     identity = store.fingerprint([FORMAT, *depends, wanted.repeat, *more])
     ladder = Ladder(
