@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import filelock
-
 from ..data_cards.card import render_card
 from ..tokenizers.loading import FILES
 from . import (
@@ -21,6 +19,7 @@ from . import (
     index,
     intake,
     ladders,
+    lock,
     manifest,
     mixture,
     shards,
@@ -58,7 +57,7 @@ def build(plan: Plan, report: Reporter, beam: Sequence[str] = ()) -> dict[str, A
         OSError: Something cannot be read or written; the same command goes on from there.
     """
     _check_folder(plan)
-    with _Lock(plan.out):
+    with lock.lock(plan.out):
         for folder in sorted({plan.out, plan.store.root}):
             store.sweep(folder)
         return _run(plan, report, Engine(plan.store.root, beam))
@@ -81,32 +80,6 @@ def _check_folder(plan: Plan) -> None:
     if name != plan.study.settings.name:
         mine = plan.study.settings.name
         raise store.UserError(f"{plan.out}: holds the study '{name}', not '{mine}'. Choose another folder with --out.")
-
-
-class _Lock:
-    """One build at a time in a folder. The lock ends with its process, however that ends."""
-
-    def __init__(self, out: str) -> None:
-        self._out = out
-        self._lock: filelock.BaseFileLock | None = None
-
-    def __enter__(self) -> None:
-        if store.is_remote(self._out):
-            return  # an object store has no locks: two builds write the same bytes under the same names
-        path = store.join(self._out, ".build", "README")
-        if not store.exists(path):
-            store.write_bytes(path, b"Marks of finished files. Without them, shards and ledgers are written again.\n")
-        self._lock = filelock.FileLock(store.join(self._out, ".build", "lock"), timeout=0)
-        try:
-            self._lock.acquire()
-        except filelock.Timeout as error:
-            raise store.UserError(
-                f"{self._out}: another build is running in this folder. Wait for it to end."
-            ) from error
-
-    def __exit__(self, *_: object) -> None:
-        if self._lock is not None:
-            self._lock.release()
 
 
 def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:

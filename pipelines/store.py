@@ -1,4 +1,4 @@
-"""Files: one layer over local paths, s3:// and gs://, and the store of stage outputs.
+"""Files: one layer over local paths, s3:// and gs:// (`remote`), and what is written in one form.
 
 Everything that a build writes goes through `write_bytes`: a temporary name and a rename on local disks, one whole put
 on object stores, so that nothing half-written is ever visible under its final name.
@@ -9,33 +9,30 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import itertools
 import json
 import os
 import re
 import shutil
-import socket
 import stat
 import tempfile
-import threading
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+from . import remote
+from .errors import UserError as UserError  # noqa: PLC0414 `store` is the one door: who handles files imports it alone
+from .remote import Place as Place  # noqa: PLC0414 the same
+from .temporaries import TEMPORARY as TEMPORARY  # noqa: PLC0414 the same
+from .temporaries import sweep as sweep  # noqa: PLC0414 the same
+from .temporaries import temporary_name as temporary_name  # noqa: PLC0414 the same
 
-TEMPORARY = ".tmp-"
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
 _SCHEME = re.compile(r"^(?!file:)[a-z][a-z0-9+.-]+://")
 _WILDCARD = re.compile(r"[*?\[]")
-_counter = itertools.count()
-
-
-class UserError(Exception):
-    """A mistake of the person at the keyboard; shown without a traceback, exit status 2."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,13 +50,6 @@ class File:
     size: int
     modified: int
     link: bool = False
-
-
-class Place(NamedTuple):
-    """A file system and a path on it."""
-
-    system: fs.FileSystem
-    path: str
 
 
 def is_remote(path: str) -> bool:
@@ -91,24 +81,13 @@ def join(folder: str, *names: str) -> str:
 
 
 def place(path: str) -> Place:
-    """The file system that holds a path.
+    """The file system that holds a path, and the path on it.
 
     Raises:
         UserError: The address is of no storage that is known, or not written as one.
         OSError: The storage cannot be reached.
     """
-    if not is_remote(path):
-        return Place(fs.LocalFileSystem(), path)
-    scheme = path.split("://", 1)[0]
-    if scheme not in ("s3", "gs"):
-        raise UserError(f"{path}: storage '{scheme}://' is not known. Use a local path, s3:// or gs://.")
-    try:
-        system, inner = fs.FileSystem.from_uri(path)
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path}: cannot be opened as storage: {error}") from error
-    except OSError as error:  # a bucket's region is asked for over the network
-        raise OSError(f"{path}: cannot be reached: {error}") from error
-    return Place(system, inner)
+    return remote.place(path) if is_remote(path) else Place(fs.LocalFileSystem(), path)
 
 
 def list_files(pattern: str, *, skip_folders: Collection[str] = ()) -> list[File]:
@@ -189,22 +168,14 @@ def _walk(folder: str, skip: frozenset[str]) -> Iterator[File]:
 
 
 def _list_remote(root: str) -> Iterator[File]:
-    system, inner = place(root)
-    prefix = root[: len(root) - len(inner)] if root.endswith(inner) else root.split("://", 1)[0] + "://"
-    info = system.get_file_info(inner)
-    if info.type == fs.FileType.File:
-        infos: Sequence[fs.FileInfo] = [info]
-    else:
-        infos = system.get_file_info(fs.FileSelector(inner, recursive=True, allow_not_found=True))
-    for one in infos:
-        if one.type == fs.FileType.File:
-            yield File(prefix + one.path, one.size or 0, one.mtime_ns or 0)
+    scheme = root.partition("://")[0]
+    for one in remote.files(root):
+        yield File(f"{scheme}://{one.path}", one.size or 0, one.mtime_ns or 0)
 
 
 def open_input(path: str, *, offset: int = 0) -> pa.NativeFile:
     """A seekable binary file, positioned at `offset` bytes."""
-    system, inner = place(path)
-    file = system.open_input_file(inner)
+    file = remote.open_input(path) if is_remote(path) else fs.LocalFileSystem().open_input_file(path)
     if offset:
         file.seek(offset)
     return file
@@ -220,8 +191,7 @@ def exists(path: str) -> bool:
     """Whether a file or folder stands under this name."""
     if not is_remote(path):
         return os.path.lexists(path)
-    system, inner = place(path)
-    return bool(system.get_file_info(inner).type != fs.FileType.NotFound)
+    return bool(remote.info(path).type != fs.FileType.NotFound)
 
 
 def size(path: str) -> int | None:
@@ -231,8 +201,7 @@ def size(path: str) -> int | None:
             return os.stat(path).st_size
         except FileNotFoundError:
             return None
-    system, inner = place(path)
-    info = system.get_file_info(inner)
+    info = remote.info(path)
     return info.size if info.type == fs.FileType.File else None
 
 
@@ -243,8 +212,7 @@ def names(folder: str) -> set[str]:
             return {name for name in os.listdir(folder) if not name.startswith(TEMPORARY)}
         except FileNotFoundError:
             return set()
-    system, inner = place(folder)
-    return {info.base_name for info in system.get_file_info(fs.FileSelector(inner, allow_not_found=True))}
+    return remote.names(folder)
 
 
 def write_bytes(path: str, data: bytes | pa.Buffer) -> None:
@@ -254,9 +222,7 @@ def write_bytes(path: str, data: bytes | pa.Buffer) -> None:
         OSError: The disk is full, the connection lost or the permission missing; nothing is then visible.
     """
     if is_remote(path):
-        system, inner = place(path)
-        with system.open_output_stream(inner, buffer_size=0) as stream:
-            stream.write(data)
+        remote.put(path, data)
         return
     folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
@@ -333,9 +299,7 @@ def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
 def remove(path: str) -> None:
     """Delete a file; nothing happens where there is none."""
     if is_remote(path):
-        system, inner = place(path)
-        with contextlib.suppress(FileNotFoundError):
-            system.delete_file(inner)
+        remote.remove(path)
     else:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
@@ -344,62 +308,10 @@ def remove(path: str) -> None:
 def remove_folder(folder: str) -> None:
     """Delete a folder with all that is in it; nothing happens where there is none."""
     if is_remote(folder):
-        system, inner = place(folder)
-        with contextlib.suppress(FileNotFoundError):
-            system.delete_dir(inner)
+        remote.remove_folder(folder)
     else:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(folder)
-
-
-def temporary_name(name: str) -> str:
-    """A name for a file or a folder that no other thread, process or machine uses.
-
-    `sweep` deletes it once its process is gone; `names` does not list it.
-    """
-    return f"{TEMPORARY}{_owner()}-{next(_counter)}-{name}"[:200]
-
-
-def _owner() -> str:
-    return f"{socket.gethostname()}@{os.getpid()}-{threading.get_ident()}"  # no host's name holds an @
-
-
-def sweep(folder: str) -> int:
-    """Delete what has a temporary name below a local folder and belongs to no living process of this machine.
-
-    Returns:
-        How many files and folders.
-    """
-    if is_remote(folder) or not os.path.isdir(folder):
-        return 0
-    swept = 0
-    for parent, folders, files in os.walk(folder):
-        for name in filter(_is_left_behind, files):
-            remove(os.path.join(parent, name))
-            swept += 1
-        for name in list(filter(_is_left_behind, folders)):
-            remove_folder(os.path.join(parent, name))
-            folders.remove(name)
-            swept += 1
-    return swept
-
-
-def _is_left_behind(name: str) -> bool:
-    mine = f"{TEMPORARY}{socket.gethostname()}@"
-    if not name.startswith(mine):
-        return False
-    pid = name.removeprefix(mine).split("-", 1)[0]
-    return pid.isdigit() and int(pid) != os.getpid() and not Path(f"/proc/{pid}").exists() and not _alive(int(pid))
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def fingerprint(value: Any) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tokenladder.pipelines import store
+from tokenladder.pipelines import remote, store
 
 TREE = ["a/one.txt", "a/b/two.txt", "a/b/two.md", "a/.git/config", "c/[x].txt", "three.txt", "odd\nname.txt"]
 
@@ -107,20 +107,41 @@ def test_a_storage_that_is_not_known(call):
         call("ftp://a/b")
 
 
-def test_an_address_that_is_none():
-    with pytest.raises(store.UserError, match=r"s3://b[?]foo=1: cannot be opened as storage"):
-        store.place("s3://b?foo=1")
+@pytest.mark.parametrize("address", ["s3://b?foo=1", "gs://", "s3:///a", "s3://b%20c/a"])
+def test_an_address_that_is_none(address):
+    with pytest.raises(
+        store.UserError, match=r": cannot be opened as storage: '.*' is no bucket\. Write (s3|gs)://BUCK"
+    ):
+        store.place(address)
+
+
+def test_an_address_with_a_secret_is_refused_and_the_secret_not_repeated():
+    with pytest.raises(store.UserError) as caught:
+        store.list_files("s3://KEY:SECRET@corpora/crawl/*.gz")
+    assert str(caught.value) == (
+        "s3://…@corpora/crawl: holds a name or a secret, which would be written into logs and results. "
+        "Use the environment or a profile, as the cloud's own tools do."
+    )
 
 
 def test_a_storage_that_cannot_be_reached_is_no_mistake_of_the_user(monkeypatch):
-    class Unreachable:
-        @staticmethod
-        def from_uri(_path):
-            raise OSError("no route to host")
+    def unreachable(_bucket):
+        raise OSError("no route to host")
 
-    monkeypatch.setattr(store.fs, "FileSystem", Unreachable)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setattr(remote.fs, "resolve_s3_region", unreachable)
     with pytest.raises(OSError, match="s3://b/a: cannot be reached: no route to host"):
         store.place("s3://b/a")
+
+
+def test_a_bucket_is_opened_once(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    remote._open.cache_clear()
+    one, other = store.place("s3://bucket/a/b c"), store.place("s3://bucket/d/")
+    remote._open.cache_clear()
+    assert one.system is other.system
+    assert (one.path, other.path, one.system.region) == ("bucket/a/b c", "bucket/d", "eu-north-1")
 
 
 def test_a_write_replaces_the_whole_file(tmp_path):

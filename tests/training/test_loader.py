@@ -461,7 +461,7 @@ def test_the_loader_imports_neither_beam_nor_torch():
 def test_rungs_on_object_stores_are_fetched_once(tmp_path, cache, monkeypatch):
     from pyarrow import fs
 
-    from tokenladder.pipelines import store
+    from tokenladder.pipelines import remote, store
 
     tokens = make(tmp_path / "bucket" / "out", {"all": [4] * 10})["all"]
     read, real = [], store.read_bytes
@@ -471,7 +471,7 @@ def test_rungs_on_object_stores_are_fetched_once(tmp_path, cache, monkeypatch):
         return real(path)
 
     bucket = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
-    monkeypatch.setattr(store, "place", lambda path: store.Place(bucket, path.removeprefix("s3://")))
+    monkeypatch.setattr(remote, "place", lambda path: remote.Place(bucket, path.removeprefix("s3://")))
     monkeypatch.setattr(store, "read_bytes", counted)
     for _ in range(2):
         stream = Stream(open_rung("s3://bucket/out", "all-10", cache=cache, read_ahead=3), shuffled=True, epochs=2)

@@ -1,0 +1,61 @@
+"""Patience: an operation on an object store that failed for a reason that passes is tried again.
+
+pyarrow's clients try single requests again, but not always to the end. Seen with pyarrow 25 behind a server that fails
+on purpose: a GET whose first answer was cut, or was an error with a body, fails for good ("Failed to flush response
+stream"), for its buffer is half full; and the client's budget of retries, one for all of its threads, is used up where
+half of all requests fail. So whole operations are tried again here, with growing pauses. All of them may be done
+twice: a put gives the same bytes under the same key, a read reads again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
+"""Seconds before each further try; a bucket that throttles doubles what it bears within some minutes."""
+
+_PASSES = re.compile(
+    r"SLOW_DOWN|THROTTLING|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|REQUEST_TIME|NETWORK_CONNECTION|flush response stream"
+    r"|HTTP status (?:code )?\(?(?:408|429|5\d\d)|UNAVAILABLE|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED|INTERNAL\b|Timeout",
+)
+"""In the clients' messages: errors have no numbers there. Missing keys, permissions and credentials are not among them.
+A host that does not answer is, so a wrong endpoint is told after a minute or so."""
+
+
+def passes(error: OSError) -> bool:
+    """Whether an error of a client is one that another try may not meet.
+
+    >>> passes(OSError("AWS Error SLOW_DOWN during PutObject operation")), passes(FileNotFoundError("s3://a/b"))
+    (True, False)
+    """
+    return not isinstance(error, FileNotFoundError | PermissionError) and bool(_PASSES.search(str(error)))
+
+
+def patiently(operation: Callable[[], T]) -> T:
+    """The value of an operation, tried again as long as it fails with what passes.
+
+    Raises:
+        OSError: What it raised last.
+    """
+    for pause in PAUSES:
+        try:
+            return operation()
+        except OSError as error:
+            if not passes(error):
+                raise
+        time.sleep(pause * _share())
+    return operation()
+
+
+def _share() -> float:
+    """From a half to one, another for each thread of each process, so that they do not all come back at once."""
+    return 0.5 + (os.getpid() * 7919 + threading.get_ident() // 4096 * 104729) % 1000 / 2000
