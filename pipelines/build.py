@@ -16,6 +16,7 @@ from . import (
     duplicates,
     earlier,
     evidence,
+    findings,
     index,
     intake,
     ladders,
@@ -28,6 +29,7 @@ from . import (
 from .engine import Engine
 from .parts import read_all
 from .pool import PIPELINES, Pool
+from .report import PAGE, report_files
 from .selection import Wanted, choose_recipes, hold_out, tail
 from .vocabulary import open_tokenizer
 
@@ -123,7 +125,7 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
     fingerprint = manifest.fingerprint(plan, summaries, tokenizer.identity())
     target = store.join(plan.out, "manifest.json")
     if store.exists(target) and store.read_json(target).get("fingerprint") != fingerprint:
-        for name in ("README.md", "manifest.json"):  # what they list is about to be replaced
+        for name in ("README.md", PAGE, "manifest.json"):  # what they list is about to be replaced
             store.remove(store.join(plan.out, name))
     sequences = max(1, settings.shard_tokens // settings.sequence_length)
     targets = [shards.Target(planned[name], f"shards/{name}", f"documents/{name}") for name in recipes]
@@ -169,7 +171,7 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
         for name, one in choices.items()
     }
     evidence.tell(plan.out, said)
-    _publish(plan, value, model)
+    _publish(plan, value, model, findings.gather(plan, pool, choices, clusters, ledgers, orders))
     return value
 
 
@@ -189,9 +191,10 @@ def _evidence(plan: Plan, pool: Pool, fingerprint: str, clusters: str, excluded:
     }
 
 
-def _publish(plan: Plan, value: dict[str, Any], model: bytes) -> None:
+def _publish(plan: Plan, value: dict[str, Any], model: bytes, found: dict[str, Any]) -> None:
     """Write what describes the result, and last the manifest; files that would not change are left alone."""
     files = {"study.toml": plan.study.text.encode(), "README.md": render_card(value).encode()}
+    files |= report_files(value, found)
     if model:
         files[FILES[plan.study.tokenizer.type]] = model
     for name in sorted(set(FILES.values()) - set(files)):

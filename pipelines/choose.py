@@ -146,9 +146,9 @@ class View:
         codes[self.column(["document"]).is_null().to_numpy(zero_copy_only=False)] = NO_DOCUMENT
         return codes
 
-    def passes(self, n: int) -> NDArray[np.bool_]:
-        """Which rows one rule keeps."""
-        rule = self.recipe["rules"][n]
+    def passes(self, n: int, rule: dict[str, Any] | None = None) -> NDArray[np.bool_]:
+        """Which rows one rule keeps, or those conditions of it that `rule` has."""
+        rule = rule or self.recipe["rules"][n]
         passes = np.ones(self.part.rows, bool)
         if rule["sources"] is not None and self.part.source not in rule["sources"]:
             return passes

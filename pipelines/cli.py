@@ -15,6 +15,7 @@ from ..scaling import commands as scaling
 from ..scaling.reconcile_command import reconcile
 from ..training.reference.commands import train_reference
 from . import document_commands as documents
+from .report_command import report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,6 +105,7 @@ Built from {corpus.pages:,} pages and {corpus.files:,} source files: {built}
   load it    {python} -c "import pyarrow.parquet as pq; print(pq.read_table('{shard}'))"
              or, with Hugging Face datasets: load_dataset('{built}', '{recipe}-{rung["name"]}')
   verify it  {program} verify {built}
+  look at it {built / "report.html"} in a browser
   explain    {program} explain {built} json/decoder.py
   change it  edit {study}, then: {program} build {study} --out {built}"""
     )
@@ -386,6 +388,7 @@ cli.add_command(scaling.design)
 cli.add_command(scaling.fit)
 cli.add_command(reconcile)
 cli.add_command(train_reference)
+cli.add_command(report)
 
 
 def main() -> None:

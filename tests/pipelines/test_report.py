@@ -1,0 +1,163 @@
+"""The report as a page: hostile text stays text, nothing is asked for from the network, and its script works."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html.parser
+import http.server
+import json
+import re
+import shutil
+import subprocess
+import threading
+
+import little
+import pytest
+
+from tokenladder.pipelines.report import NUMBERS, PAGE
+
+PLANTED = (
+    "</script><script>document.title='taken'</script>",
+    "<img src=/planted onerror=\"document.title='taken'\">",
+    "'\"><iframe src=/planted></iframe><link rel=stylesheet href=/planted>",
+    "]]>--><style>@import url(/planted)</style>\u202e\u2028",
+)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A study whose documents' texts and names are all hostile."""
+    folder = tmp_path_factory.mktemp("report")
+    rows = little.corpus(9, 60, prefix="h", copies=4)
+    for n, row in enumerate(rows):
+        hostile = PLANTED[n % len(PLANTED)]
+        row["id"] += f" {hostile}"
+        row["text"] = f"{hostile}\n{row['text']}" if n < 60 else row["text"]
+    study = little.write_study(
+        folder,
+        {"web": little.write_jsonl(folder / "web.jsonl", rows)},
+        budgets=[5 * little.LENGTH, 15 * little.LENGTH],
+        scores={"lengths": {"type": "lengths"}},
+        recipes={"all": {}, "some": {"keep": [{"score": "lengths.words", "min": 30, "max": 80}]}},
+        curricula={"easy": {"recipe": "all", "rung": 15 * little.LENGTH, "sort": "lengths.words"}},
+    )
+    return little.build(study, folder / "out")
+
+
+@pytest.fixture(scope="module")
+def page(built):
+    return (built.out / PAGE).read_text()
+
+
+class Reader(html.parser.HTMLParser):
+    """Elements in their order, with what stands open at the end and what is closed wrongly."""
+
+    EMPTY = frozenset(("meta", "link", "input", "br", "rect", "line", "polyline", "polygon"))
+
+    def __init__(self):
+        super().__init__()
+        self.elements, self.open, self.wrong, self.texts = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.EMPTY and (not self.open or self.open.pop() != tag):
+            self.wrong.append(tag)
+
+    def handle_data(self, data):
+        self.texts.append((self.open[-1] if self.open else None, data))
+
+
+@pytest.fixture(scope="module")
+def read(page):
+    reader = Reader()
+    reader.feed(page)
+    return reader
+
+
+def test_every_element_is_closed_and_ids_are_unique(read):
+    assert (read.open, read.wrong) == ([], [])
+    ids = [attributes["id"] for _, attributes in read.elements if "id" in attributes]
+    assert sorted(ids) == sorted(set(ids))
+    targets = {attributes["href"] for tag, attributes in read.elements if tag == "a"}
+    assert targets <= {f"#{one}" for one in ids}
+
+
+def test_nothing_is_fetched_and_only_our_own_code_may_run(read, page):
+    for tag, attributes in read.elements:
+        assert not {"src", "srcset", "style", "action", "data", "poster"} & attributes.keys(), tag
+        assert not [name for name in attributes if name.startswith("on")], tag
+    assert [a["href"] for tag, a in read.elements if tag == "link"] == ["data:,"]
+    assert [a.get("type") for tag, a in read.elements if tag == "script"] == ["application/json", None]
+    policy = next(a["content"] for tag, a in read.elements if a.get("http-equiv") == "Content-Security-Policy")
+    code = {tag: re.search(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)[1] for tag in ("style", "script")}
+    told = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert told.pop("default-src") == told.pop("base-uri") == told.pop("form-action") == "'none'"
+    assert told.pop("img-src") == "data:"
+    for tag, text in code.items():
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert told.pop(f"{tag}-src") == f"'sha256-{digest}'"
+    assert told == {}
+
+
+def test_hostile_text_is_only_text(read, built):
+    assert sum(tag in {"iframe", "img", "object", "embed"} for tag, _ in read.elements) == 0
+    data = json.loads(next(text for tag, text in read.texts if tag == "script"))
+    assert sum(planted[:20] in sample["text"] for planted in PLANTED for sample in data["samples"]) > 20
+    assert not any("\u202e" in sample["text"] + sample["name"] for sample in data["samples"])
+    assert "\u202e" in (built.out / NUMBERS).read_text()
+
+
+def test_every_chart_has_words_or_a_table(read):
+    for tag, attributes in read.elements:
+        if tag == "svg":
+            assert ("aria-label" in attributes) != ("aria-hidden" in attributes)
+    for tag, attributes in read.elements:
+        if tag == "th":
+            assert attributes["scope"] in {"col", "row"}
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    asked: list[str]
+
+    def do_GET(self):
+        self.asked.append(self.path)
+        super().do_GET()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="there is no chromium on PATH")
+def test_in_a_browser(built, tmp_path):
+    asked: list[str] = []
+    handler = type("Handler", (Quiet,), {"asked": asked})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), lambda *a: handler(*a, directory=str(built.out))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+        flags += ["--disable-component-update", "--enable-logging=stderr", f"--user-data-dir={tmp_path}"]
+        address = f"http://127.0.0.1:{server.server_port}/{PAGE}"
+        shown = subprocess.run(
+            ["chromium", *flags, "--window-size=320,900", "--virtual-time-budget=2000", "--dump-dom", address],
+            capture_output=True, text=True, check=True, timeout=120,
+        )  # fmt: skip
+        server.shutdown()
+    assert asked == [f"/{PAGE}"]
+    assert "CONSOLE" not in shown.stderr
+    reader = Reader()
+    reader.feed(shown.stdout)
+    titles = [text for tag, text in reader.texts if tag == "title"]
+    assert titles == ["little: report"]
+    told = [text for tag, text in reader.texts if tag == "output"]
+    kept = re.fullmatch(r"At least 30: (\d+) documents pass all rules \(as it is now\), .* tokens\.", told[0])
+    ledger = built.ledger("some")
+    assert int(kept[1]) == sum(row["outcome"] in {"kept", "over_budget", "duplicate"} for row in ledger)
+    assert told[1].startswith(f"At most 80: {kept[1]} documents")
+    names = [text for tag, text in reader.texts if tag == "h3"]
+    assert any(PLANTED[0] in name for name in names)
+    counted = next(text for _, text in reader.texts if "samples;" in text)
+    assert re.fullmatch(r"\d+ of \d+ samples; 20 shown", counted)
