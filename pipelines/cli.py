@@ -15,6 +15,7 @@ from ..scaling import commands as scaling
 from ..scaling.reconcile_command import reconcile
 from ..training.reference.commands import train_reference
 from . import document_commands as documents
+from .init_command import init, schema
 from .report_command import report
 
 if TYPE_CHECKING:
@@ -380,6 +381,8 @@ def card(out: str) -> None:
     click.echo(render_card(store.read_json(path)))
 
 
+cli.add_command(init)
+cli.add_command(schema)
 cli.add_command(documents.diff)
 cli.add_command(documents.explain)
 cli.add_command(documents.sample)

@@ -30,6 +30,7 @@ def documents(
     *,
     reject: Mapping[int, str] | None = None,
     at: Callable[[int], object] = lambda _: None,
+    rows: int = BATCH_ROWS,
 ) -> Iterator[pa.RecordBatch]:
     """Rows of a slice, one for each record read, in batches of up to 8,192 rows or about 16 MiB of text.
 
@@ -39,6 +40,7 @@ def documents(
         reject: Records, by their ordinal in the slice, that are not to be extracted, and why: they crashed or hung
             an earlier process.
         at: Told the ordinal of the record that is to be read and extracted next, before it is.
+        rows: Of a batch, at most.
 
     Yields:
         Batches in `schema.DOCUMENTS`.
@@ -60,7 +62,7 @@ def documents(
         if ordinal in rejected:
             record.reject(rejected[ordinal])
         batch.append(record, _text(record, source))
-        if len(batch.texts) == BATCH_ROWS or batch.bytes >= BATCH_BYTES:
+        if len(batch.texts) == rows or batch.bytes >= BATCH_BYTES:
             yield batch.close()
             batch = _Batch()
         ordinal += 1
