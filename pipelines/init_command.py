@@ -27,9 +27,9 @@ def init(paths: tuple[str, ...], study: Path, name: str | None, *, force: bool, 
     from . import store
     from .plan import make_plan
     from .propose import propose
+    from .prospect import find_sources, look_into
     from .study_file import parse
     from .study_schema import study_schema
-    from .prospect import find_sources, look_into
 
     if study.exists() and not force:
         raise store.UserError(f"{study}: there is such a file. Name another with --study, or replace it with --force.")

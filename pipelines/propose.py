@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import store
-from .study_budgets import short
 from .prospect import Found, Seen
+from .study_budgets import short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

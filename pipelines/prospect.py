@@ -1,4 +1,4 @@
-"""Prospect: what some paths hold, so that a first study can be proposed: formats, languages, and how much text there is.
+"""Prospect: what some paths hold, so that a first study can be proposed: formats, languages, how much text there is.
 
 Formats are told by names; a few hundred records of each source are then read as a build would read them, in a child
 process, because nothing read is trusted. The same files give the same survey.

@@ -19,9 +19,9 @@ from click.testing import CliRunner
 from tokenladder.pipelines import isolate
 from tokenladder.pipelines.cli import cli
 from tokenladder.pipelines.propose import floor_125, ladder
+from tokenladder.pipelines.prospect import find_sources, look
 from tokenladder.pipelines.store import UserError, list_files
 from tokenladder.pipelines.study_schema import study_schema
-from tokenladder.pipelines.prospect import find_sources, look
 from tokenladder.pipelines.verify import verify
 
 ROOT = Path(__file__).resolve().parents[2]
