@@ -85,14 +85,12 @@ def quickstart(out: Path, *, quiet: bool) -> None:
 
     Example: tokenladder quickstart --out first
     """
-    from .quickstart import make_corpus, study_text
+    from .quickstart import make_corpus, write_studies
 
-    study = out / "study.toml"
     out.mkdir(parents=True, exist_ok=True)
     click.echo("Making the corpus: documentation as a crawl, source code as a tree", err=True)
     corpus = make_corpus(out / "corpus")
-    if not study.exists():
-        study.write_text(study_text(), encoding="utf-8")
+    study = write_studies(out)
     manifest = _build(str(study), str(out / "built"), None, (), quiet=quiet)
     python = "python" if shutil.which("tokenladder") else min(sys.executable, os.path.relpath(sys.executable), key=len)
     program = "tokenladder" if shutil.which("tokenladder") else f"{python} -m tokenladder"
@@ -108,7 +106,9 @@ Built from {corpus.pages:,} pages and {corpus.files:,} source files: {built}
   verify it  {program} verify {built}
   look at it {built / "report.html"} in a browser
   explain    {program} explain {built} json/decoder.py
-  change it  edit {study}, then: {program} build {study} --out {built}"""
+  change it  edit {study}, then: {program} build {study} --out {built}
+  ask more   {program} build {out / "dedup.toml"} --out {out / "dedup"} --store {built / ".store"}
+             and quality.toml, epochs.toml, order.toml: each says inside what it asks, and what to look at"""
     )
 
 

@@ -119,6 +119,25 @@ def study_text() -> str:
     return importlib.resources.files("tokenladder.studies").joinpath("quickstart.toml").read_text(encoding="utf-8")
 
 
+QUESTIONS = ("dedup", "quality", "epochs", "order")
+"""Ready studies of common questions over the same corpus, left beside the quickstart's own."""
+
+
+def write_studies(folder: Path) -> Path:
+    """Write the quickstart's study and those of `QUESTIONS` into a folder; files that are there are the user's.
+
+    Returns:
+        The path of the quickstart's own study.
+    """
+    for name in ("study", *QUESTIONS):
+        path = folder / f"{name}.toml"
+        if not path.exists():
+            shipped = "quickstart" if name == "study" else name
+            text = importlib.resources.files("tokenladder.studies").joinpath(f"{shipped}.toml").read_text("utf-8")
+            path.write_text(text, encoding="utf-8")
+    return folder / "study.toml"
+
+
 def installed_packages(root: str = "tokenladder") -> list[Package]:
     """The standard library and what a distribution needs, directly or through others, as far as it is installed.
 

@@ -135,7 +135,7 @@ SMALL_QUICKSTART = """
 import dataclasses
 import re
 from pathlib import Path
-from tokenladder.pipelines.quickstart import installed_packages, make_corpus, study_text
+from tokenladder.pipelines.quickstart import installed_packages, make_corpus, write_studies
 
 packages = [
     dataclasses.replace(package, files=tuple(
@@ -144,8 +144,10 @@ packages = [
     for package in installed_packages()
 ]
 make_corpus(Path("quickstart/corpus"), packages=packages, workers=1)
-study = re.sub(r"(?m)^(budgets *= *)\\[.*?\\]", r'\\1["250K", "500K"]', study_text())
-Path("quickstart/study.toml").write_text(study, encoding="utf-8")
+write_studies(Path("quickstart"))
+for path in Path("quickstart").glob("*.toml"):
+    text = re.sub(r"(?m)^(budgets *= *)\\[.*?\\]", r'\\1["250K", "500K"]', path.read_text(encoding="utf-8"))
+    path.write_text(text.replace('"1M"', '"500K"'), encoding="utf-8")  # rungs of curricula, and the size of a shard
 """
 
 
