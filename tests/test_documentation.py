@@ -1,6 +1,6 @@
 """Documentation runs: README blocks, docstring examples, and the generated CLI reference.
 
-In README.md and bench/README.md
+In README.md, CONTRIBUTING.md and bench/README.md
 
 - a ```bash block is run by bash, stopping at the first failure; a ```console block holds `$ command` lines, each
   followed by what it prints (`...` stands for anything), or by nothing where that does not matter; a ```python block is
@@ -35,7 +35,7 @@ import tokenladder
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "bench" / "README.md"]
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "bench" / "README.md"]
 NOTEBOOK = ROOT / "studies" / "first_look.ipynb"
 FENCE = re.compile(
     r"(?:^<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
@@ -171,6 +171,30 @@ def test_links_inside_the_checkout_lead_somewhere(page):
     text = FENCE.sub("", page.read_text())
     targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text)
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """What links may name on a page: its headings, as GitHub makes anchors of them."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=lambda page: page.stem)
+def test_links_to_headings_lead_somewhere(page):
+    targets = re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", FENCE.sub("", page.read_text()))
+    known = {file: anchors(page.parent / file if file else page) for file, _ in targets}
+    assert [f"{file}#{anchor}" for file, anchor in targets if anchor not in known[file]] == []
+
+
+def test_architecture_names_modules_and_folders_that_are_there():
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    rows = text[text.index("| stage |") : text.index("The *functions*")].splitlines()[2:]
+    named = {name for row in rows if row for cell in row.split("|")[2:4] for name in re.findall(r"`([^`]+)`", cell)}
+    places = [ROOT / "pipelines" / (name if name.endswith("/") else f"{name}.py") for name in named]
+    assert len(places) > 20
+    assert [str(place) for place in places if not place.exists()] == []
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    assert {folder for folder in folders if f"[{folder}/]({folder})" not in text} == set()
 
 
 def test_ci_runs_the_command_that_the_readme_shows():
