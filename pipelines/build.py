@@ -23,6 +23,7 @@ from . import (
     lock,
     manifest,
     mixture,
+    runners,
     shards,
     store,
 )
@@ -42,13 +43,14 @@ if TYPE_CHECKING:
     from .selection import Choices
 
 
-def build(plan: Plan, report: Reporter, beam: Sequence[str] = ()) -> dict[str, Any]:
+def build(plan: Plan, report: Reporter, beam: Sequence[str] = (), *, shared: bool = False) -> dict[str, Any]:
     """Build a study.
 
     Args:
         plan: What to do.
         report: Says what is done.
         beam: Beam's own options, the runner among them; never part of a fingerprint.
+        shared: Whether workers on other machines see local folders under the same names.
 
     Returns:
         The manifest.
@@ -62,7 +64,18 @@ def build(plan: Plan, report: Reporter, beam: Sequence[str] = ()) -> dict[str, A
     with lock.lock(plan.out):
         for folder in sorted({plan.out, plan.store.root}):
             store.sweep(folder)
-        return _run(plan, report, Engine(plan.store.root, beam))
+        engine = Engine(plan.store.root, beam)
+        if beam:
+            runners.check_storage(engine.runner, _places(plan), shared=shared)
+            for line in engine.runner.say:
+                report.say(line)
+        return _run(plan, report, engine)
+
+
+def _places(plan: Plan) -> list[str]:
+    """The folders and files that workers use, without what lies inside another."""
+    asked = [plan.out, plan.store.root, *(path for one in plan.sources for path in one.source.paths)]
+    return [path for n, path in enumerate(asked) if not any(path.startswith(f"{one}/") for one in asked[:n])]
 
 
 def _check_folder(plan: Plan) -> None:

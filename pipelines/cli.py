@@ -60,6 +60,8 @@ def _explain(error: Exception) -> tuple[str, int] | None:
 
     if isinstance(error, UserError):
         return str(error), MISTAKE
+    if type(error).__name__ == "DryRun":
+        return str(error), 0
     if type(error).__name__ == "BuildError":
         return str(error), FAILED
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):  # click ends quietly on that one
@@ -142,8 +144,9 @@ def plan(study: str, out: str, store_root: str | None, *, as_json: bool) -> None
 @click.option(
     "--store", "store_root", help="Folder of stage outputs, shared by studies that name it; inside OUT by default."
 )
+@click.option("--shared", is_flag=True, help="Workers on other machines see local folders under the same names.")
 @click.option("--quiet", is_flag=True, help="Say nothing while building.")
-def build(study: str, beam: tuple[str, ...], out: str, store_root: str | None, *, quiet: bool) -> None:
+def build(study: str, beam: tuple[str, ...], out: str, store_root: str | None, **flags: bool) -> None:
     """Build STUDY: read, score, find duplicates, choose, encode and pack.
 
     Finished work is kept: the same command goes on where it stopped, and a changed study re-runs what changed. What
@@ -151,17 +154,19 @@ def build(study: str, beam: tuple[str, ...], out: str, store_root: str | None, *
 
     Example: tokenladder build study.toml --out built -- --direct_num_workers=4
     """
-    _build(study, out, store_root, beam, quiet=quiet)
+    _build(study, out, store_root, beam, **flags)
 
 
-def _build(study: str, out: str, store_root: str | None, beam: Sequence[str], *, quiet: bool) -> dict[str, Any]:
+def _build(
+    study: str, out: str, store_root: str | None, beam: Sequence[str], *, quiet: bool, shared: bool = False
+) -> dict[str, Any]:
     from .build import build as run
     from .plan import make_plan
     from .progress import Reporter
     from .study_file import load
     from .tables import show_manifest
 
-    manifest = run(make_plan(load(study), out, store_root), Reporter(quiet=quiet), beam)
+    manifest = run(make_plan(load(study), out, store_root), Reporter(quiet=quiet), beam, shared=shared)
     if not quiet:
         show_manifest(manifest)
     return manifest

@@ -6,16 +6,19 @@ when there is something to run: it takes two seconds, and a build that finds eve
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from . import spill, store
+from . import runners, spill, store, worker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apache_beam import PTransform
+
+    from .transforms import Listing
 
 SPILL_BYTES = 256 << 20
 """Bytes of an exchange above which a runner of one machine is given files in place of its own grouping."""
@@ -32,17 +35,26 @@ class Engine:
     """
 
     def __init__(self, folder: str, arguments: Sequence[str] = ()) -> None:
-        """Check the options now, so that a wrong one fails before work starts.
+        """Check the options, and what the runner needs, now: what is missing is said before work starts.
 
         Raises:
-            UserError: Beam does not know an option's value.
+            UserError: Beam does not know an option's value, or something that the runner needs is missing.
         """
         self.folder = folder
         self.arguments = tuple(arguments)
         if arguments:
-            from .transforms import options
+            self._look_at_workers()
 
-            options(self.arguments)
+    @functools.cached_property
+    def runner(self) -> runners.Runner:
+        """The runner; without options the first use imports Beam."""
+        return runners.choose(self.arguments)
+
+    def _look_at_workers(self) -> None:
+        if self.runner.look is not None:
+            probe = self._listing("workers", [])
+            runners.check_workers(self.runner, probe)
+            store.remove(probe)
 
     def each(self, label: str, target: str, payloads: Sequence[dict[str, Any]], *, isolated: bool = False) -> None:
         """Run `target` once for each payload; nothing happens for an empty list.
@@ -61,9 +73,9 @@ class Engine:
         if payloads:
             from .transforms import RunTasks
 
-            listing = self._listing(label, payloads)
-            self._run(RunTasks(label, listing, target, isolated=isolated))
-            store.remove(listing)
+            listing, options = self._listed(label, payloads)
+            self._run(RunTasks(label, listing, target, isolated=isolated), options)
+            store.remove(listing.path)
 
     def exchange(
         self,
@@ -90,19 +102,14 @@ class Engine:
             OSError: A task could not read or write.
             RuntimeError: A task failed otherwise.
         """
-        if payloads and volume > SPILL_BYTES and self._is_local():
+        if payloads and volume > SPILL_BYTES and self.runner.local:
             self._spill(label, emit, reduces, payloads, volume)
         elif payloads:
             from .transforms import ExchangeArrays
 
-            listing = self._listing(label, payloads)
-            self._run(ExchangeArrays(label, listing, emit, reduces))
-            store.remove(listing)
-
-    def _is_local(self) -> bool:
-        from .transforms import is_local
-
-        return is_local(self.arguments)
+            listing, options = self._listed(label, payloads)
+            self._run(ExchangeArrays(label, listing, emit, reduces), options)
+            store.remove(listing.path)
 
     def _spill(
         self,
@@ -138,15 +145,28 @@ class Engine:
         store.write_bytes(path, lines.encode())
         return path
 
-    def _run(self, transform: PTransform) -> None:
+    def _listed(self, label: str, payloads: Sequence[dict[str, Any]]) -> tuple[Listing, Any]:
+        """The list of tasks as a pipeline takes it, and the pipeline's options."""
+        from .transforms import Listing
+
+        options, pieces = self.runner.settings(len(payloads))
+        wanted = None if self.runner.local else worker.identity()
+        return Listing(self._listing(label, payloads), pieces, wanted), options
+
+    def _run(self, transform: PTransform, options: Any) -> None:
         """Run a pipeline, and raise an error of its work again as what it was: runners keep only an error's text."""
         from .transforms import run
 
         try:
-            run(transform, self.arguments)
+            run(transform, options)
         except Exception as error:
             found = _CARRIED.search(str(error))
             if found is None:
-                raise
+                absent = runners.missing_package(error)
+                if absent is None:
+                    raise
+                raise absent from None
             kind, message = json.loads(found[1])
             raise (store.UserError if kind == "UserError" else OSError)(message) from None
+        if self.runner.dry:
+            raise runners.DryRun("Dry run: the job of the first stage was made, and nothing was run.")

@@ -6,8 +6,8 @@ The work itself is in functions without Beam that take a JSON payload and read a
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
-import io
 import json
 import logging
 import threading
@@ -16,24 +16,15 @@ from typing import TYPE_CHECKING, Any
 _level = logging.getLogger().level
 logging.getLogger().setLevel(logging.ERROR)  # Beam warns of Google libraries that no one asked for
 import apache_beam as beam  # noqa: E402 after the level is set
-from apache_beam.options.pipeline_options import (  # noqa: E402
-    DirectOptions,
-    PipelineOptions,
-    StandardOptions,
-)
 from apache_beam.runners.worker import sdk_worker  # noqa: E402 the same
 
 logging.getLogger().setLevel(_level)
 
-from . import isolate, store  # noqa: E402 after Beam
-from .processors import processors  # noqa: E402 the same
+from . import isolate, store, worker  # noqa: E402 after Beam
 from .targets import resolve  # noqa: E402 the same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-LOCAL = ("DirectRunner", "FnApiRunner", "direct", None)
-_logger = logging.getLogger(__name__)
 
 
 def _say_nothing(*_: object, **__: object) -> None:
@@ -41,50 +32,6 @@ def _say_nothing(*_: object, **__: object) -> None:
 
 
 sdk_worker.print = _say_nothing
-
-
-def options(arguments: Sequence[str]) -> PipelineOptions:
-    """Beam's options from what follows `--` on the command line.
-
-    Without a runner, or with DirectRunner, it is the FnApiRunner in threads, one for each processor. (DirectRunner by
-    itself looks for a Prism binary first and falls back without a word.)
-
-    Raises:
-        UserError: Beam does not know the runner, or an option's value is none.
-    """
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):  # argparse prints all that it knows and ends the process
-            parsed = PipelineOptions(list(arguments))
-            parsed.get_all_options()
-    except SystemExit as error:
-        told = said.getvalue().strip().rpartition("error: ")[2]
-        raise store.UserError(f"After --, Beam's own options: {told}") from error
-    standard = parsed.view_as(StandardOptions)
-    if standard.runner in LOCAL:
-        if standard.runner == "DirectRunner":
-            _logger.info("DirectRunner means Beam's FnApiRunner here")
-        standard.runner = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-        direct = parsed.view_as(DirectOptions)
-        if not any(argument.startswith("--direct_running_mode") for argument in arguments):
-            direct.direct_running_mode = "multi_threading"
-        if not any(argument.startswith("--direct_num_workers") for argument in arguments):
-            direct.direct_num_workers = processors()
-    try:
-        beam.runners.create_runner(standard.runner)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise store.UserError(f"--runner={standard.runner}: {error}") from error
-    return parsed
-
-
-def is_local(arguments: Sequence[str]) -> bool:
-    """Whether the runner groups in the memory of this one machine.
-
-    >>> is_local([]), is_local(["--runner=DataflowRunner"])
-    (True, False)
-    """
-    parsed = PipelineOptions(list(arguments)).view_as(StandardOptions)
-    return any(str(parsed.runner).endswith(name) for name in map(str, LOCAL))
 
 
 @contextlib.contextmanager
@@ -98,18 +45,37 @@ def _carrying() -> Iterator[None]:
 
 
 class ReadTasks(beam.DoFn):
-    """From the path of a list to its tasks."""
+    """From the path of a list to its tasks, or a piece of them."""
 
-    def process(self, listing: str) -> Iterator[str]:
-        """Yield one JSON text for each task."""
-        yield from store.read_bytes(listing).decode().splitlines()
+    def process(self, piece: tuple[str, int, int]) -> Iterator[str]:
+        """Yield one JSON text for each task of a piece: (path, its number, how many pieces there are)."""
+        listing, number, pieces = piece
+        with _carrying():
+            tasks = store.read_bytes(listing).decode().splitlines()
+        yield from tasks[number::pieces]
 
 
-class Work(beam.DoFn):
+class Checked(beam.DoFn):
+    """What each worker asks itself before its first task, where workers may be other machines or environments."""
+
+    def __init__(self, wanted: dict[str, str] | None, listing: str) -> None:
+        """Keep what a worker must be equal to (nothing is asked if None), and a file that it must see."""
+        self._wanted = wanted
+        self._listing = listing
+
+    def setup(self) -> None:
+        """Refuse to work where the code is another one."""
+        if self._wanted is not None:
+            with _carrying():
+                worker.check(self._wanted, self._listing)
+
+
+class Work(Checked):
     """Runs one function on each task, in a child process or in this thread."""
 
-    def __init__(self, target: str, *, isolated: bool) -> None:
+    def __init__(self, wanted: dict[str, str] | None, listing: str, target: str, *, isolated: bool) -> None:
         """Name the function as `module:function`."""
+        super().__init__(wanted, listing)
         self._target = target
         self._isolated = isolated
 
@@ -121,11 +87,12 @@ class Work(beam.DoFn):
         yield json.dumps(value)
 
 
-class Emit(beam.DoFn):
+class Emit(Checked):
     """Runs one function on each task that yields (bucket, packed array) pairs."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, wanted: dict[str, str] | None, listing: str, target: str) -> None:
         """Name the function as `module:function`."""
+        super().__init__(wanted, listing)
         self._target = target
 
     def process(self, task: str) -> Iterator[tuple[int, bytes]]:
@@ -134,11 +101,12 @@ class Emit(beam.DoFn):
             yield from resolve(self._target)(json.loads(task))
 
 
-class Reduce(beam.DoFn):
+class Reduce(Checked):
     """Runs one function on all packed arrays of a bucket; it may yield pairs for a second exchange."""
 
-    def __init__(self, target: str, payload: str) -> None:
+    def __init__(self, wanted: dict[str, str] | None, listing: str, target: str, payload: str) -> None:
         """Name the function as `module:function`; the payload is the same for every bucket."""
+        super().__init__(wanted, listing)
         self._target = target
         self._payload = payload
 
@@ -149,19 +117,35 @@ class Reduce(beam.DoFn):
             yield from resolve(self._target)(bucket, values, json.loads(self._payload))
 
 
+@dataclasses.dataclass
+class Listing:
+    """A list of tasks in the store.
+
+    Attributes:
+        path: The file, a JSON text a line; it is data, so a graph's size does not depend on it.
+        pieces: Elements that the graph is made with: 1, or more on an engine whose reshuffle does nothing (Dask).
+        wanted: What each worker must be equal to, or None.
+    """
+
+    path: str
+    pieces: int = 1
+    wanted: dict[str, str] | None = None
+
+
 class ListTasks(beam.PTransform):
     """The tasks of a list file, spread over the workers."""
 
-    def __init__(self, listing: str) -> None:
-        """Keep the path of the list."""
+    def __init__(self, listing: Listing) -> None:
+        """Keep the list."""
         super().__init__()
         self._listing = listing
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[str]:
         """Read the list and break the fusion with what follows."""
+        pieces = self._listing.pieces
         return (
             pipeline
-            | "Name the list" >> beam.Create([self._listing])
+            | "Name the list" >> beam.Create([(self._listing.path, number, pieces) for number in range(pieces)])
             | "Read the list" >> beam.ParDo(ReadTasks()).with_output_types(str)
             | "Spread the tasks" >> beam.Reshuffle()
         )
@@ -170,11 +154,11 @@ class ListTasks(beam.PTransform):
 class RunTasks(beam.PTransform):
     """Run one function on each task of a list."""
 
-    def __init__(self, label: str, listing: str, target: str, *, isolated: bool) -> None:
-        """Keep the stage's name, the path of the list, and the function as `module:function`."""
+    def __init__(self, label: str, listing: Listing, target: str, *, isolated: bool) -> None:
+        """Keep the stage's name, the list, and the function as `module:function`."""
         super().__init__(label)
         self._listing = listing
-        self._work = Work(target, isolated=isolated)
+        self._work = Work(listing.wanted, listing.path, target, isolated=isolated)
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[str]:
         """Give each function's value as JSON."""
@@ -185,12 +169,14 @@ class RunTasks(beam.PTransform):
 class ExchangeArrays(beam.PTransform):
     """Have one function emit packed arrays under bucket numbers, and others reduce each bucket, one after the other."""
 
-    def __init__(self, label: str, listing: str, emit: str, reduces: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        """Keep the stage's name, the path of the list, and the functions as `module:function`."""
+    def __init__(self, label: str, listing: Listing, emit: str, reduces: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """Keep the stage's name, the list, and the functions as `module:function`."""
         super().__init__(label)
         self._listing = listing
-        self._emit = Emit(emit)
-        self._reduces = [Reduce(target, json.dumps(payload)) for target, payload in reduces]
+        self._emit = Emit(listing.wanted, listing.path, emit)
+        self._reduces = [
+            Reduce(listing.wanted, listing.path, target, json.dumps(payload)) for target, payload in reduces
+        ]
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[tuple[int, bytes]]:
         """Give what the last function yields; keys are typed, as an untyped one would silently be pickled."""
@@ -202,8 +188,12 @@ class ExchangeArrays(beam.PTransform):
         return pairs
 
 
-def run(transform: beam.PTransform, arguments: Sequence[str]) -> None:
+def run(transform: beam.PTransform, options: Any) -> None:
     """Run a pipeline of one transform to its end.
+
+    Args:
+        transform: The transform.
+        options: Beam's; they may be changed.
 
     Raises:
         Exception: Whatever the runner raises; errors of the work are in its text.
@@ -212,8 +202,14 @@ def run(transform: beam.PTransform, arguments: Sequence[str]) -> None:
     level = beams.level
     beams.setLevel(logging.CRITICAL)  # what fails is raised, and told once
     try:
-        with beam.Pipeline(options=options(arguments)) as pipeline:
-            pipeline | transform
+        pipeline = beam.Pipeline(options=options)
+        pipeline | transform
+        result = pipeline.run()
+        try:
+            result.wait_until_finish()
+        finally:
+            if hasattr(result, "client"):  # Dask's, one for each pipeline, which nothing else closes
+                result.client.close()
     except BaseException:
         _hush_channels()
         raise

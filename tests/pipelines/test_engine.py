@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tokenladder.pipelines import store, transforms
+from tokenladder.pipelines import runners, store
 from tokenladder.pipelines.engine import Engine
 
 HERE = "tokenladder.tests.pipelines.misbehaving"
@@ -72,7 +72,7 @@ def test_other_errors_keep_their_text(tmp_path):
 
 @pytest.mark.parametrize("arguments", [[], ["--runner=DirectRunner"], ["--runner", "FnApiRunner"], ["--runner=direct"]])
 def test_the_local_runner_is_one_engine(arguments):
-    found = transforms.options(arguments).get_all_options()
+    found = runners.choose(arguments).options.get_all_options()
     workers = len(os.sched_getaffinity(0))
     assert (found["runner"], found["direct_running_mode"], found["direct_num_workers"]) == (
         FN_API,
@@ -83,9 +83,8 @@ def test_the_local_runner_is_one_engine(arguments):
 
 def test_what_is_asked_for_is_kept():
     arguments = ["--direct_running_mode", "multi_processing", "--direct_num_workers=7"]
-    found = transforms.options(arguments).get_all_options()
+    found = runners.choose(arguments).options.get_all_options()
     assert (found["direct_running_mode"], found["direct_num_workers"]) == ("multi_processing", 7)
-    assert transforms.options(["--runner=PrismRunner"]).get_all_options()["runner"] == "PrismRunner"
 
 
 @pytest.mark.parametrize(

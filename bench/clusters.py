@@ -1,0 +1,191 @@
+"""Engines of other processes, for benchmarks and tests: found or started on this machine, and ended again."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+START_SECONDS = 120.0
+
+
+def prism() -> str | None:
+    """The binary of Prism, from PATH or where `go install` puts it; None if it is not here."""
+    places = [os.environ.get("PATH", ""), os.environ.get("GOBIN", ""), str(Path.home() / "go" / "bin")]
+    return shutil.which("prism", path=os.pathsep.join(filter(None, places)))
+
+
+def program(name: str) -> Path:
+    """A program of this Python's environment."""
+    return Path(sys.executable).parent / name
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(
+    *command: object, port: int | None = None, log: Path | None = None, env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process and all that it starts, for as long as the body runs.
+
+    Args:
+        command: Program and arguments.
+        port: Wait until it listens there.
+        log: File for what it prints; nowhere by default.
+        env: Added to this process's environment.
+
+    Raises:
+        RuntimeError: It ended, or nothing listens in time.
+    """
+    with Path(log or os.devnull).open("ab") as out:
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            env={**os.environ, **(env or {})},
+        )
+    try:
+        if port is not None:
+            _wait_for(port, process)
+        yield process
+    finally:
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, how)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"nothing listens on port {port}: {process.args}")
+
+
+@contextlib.contextmanager
+def dask_cluster(workers: int, folder: Path, *, threads: int = 1, preload: str | None = None) -> Iterator[str]:
+    """The address of a Dask scheduler with so many workers, each a process of its own.
+
+    Args:
+        workers: Processes.
+        folder: For logs and what workers put aside.
+        threads: Of each worker.
+        preload: Python that a worker runs before anything else.
+    """
+    import distributed
+
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with contextlib.ExitStack() as stack:
+
+        def start(*words: object, port: int | None = None) -> None:
+            stack.enter_context(running(program("dask"), *words, port=port, log=folder / "dask.log"))
+
+        start("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard", "--no-show", port=port)
+        extra = ["--preload", preload] if preload else []
+        for n in range(workers):
+            place = ["--local-directory", folder / f"worker-{n}", "--no-dashboard", "--no-nanny"]
+            start("worker", address, "--nthreads", threads, "--memory-limit", "0", *place, *extra)
+        with distributed.Client(address, set_as_default=False, timeout=START_SECONDS) as client:
+            client.wait_for_workers(workers, timeout=START_SECONDS)
+        yield address
+
+
+@contextlib.contextmanager
+def worker_pool(folder: Path) -> Iterator[str]:
+    """The address of Beam's worker pool, which starts `tokenladder-worker` for each worker that an engine asks for."""
+    port = free_port()
+    words = ["-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
+    boot = f"--container_executable={program('tokenladder-worker')}"
+    with running(sys.executable, *words, boot, port=port, log=folder / "pool.log"):
+        yield f"localhost:{port}"
+
+
+@contextlib.contextmanager
+def prism_service(folder: Path) -> Iterator[str]:
+    """The address of Prism's job service: the protocol of Flink's and Spark's job servers."""
+    port = free_port()
+    words = [f"--job_port={port}", "--serve_http=false", "--log_level=warn"]
+    with running(prism(), *words, port=port, log=folder / "prism.log"):
+        yield f"localhost:{port}"
+
+
+@contextlib.contextmanager
+def engine(name: str, folder: Path, workers: int = 2) -> Iterator[list[str]]:
+    """What follows `--` for an engine, which runs for as long as the body.
+
+    Args:
+        name: `in_memory`, `multi_threading`, `multi_processing`, `prism-loopback`, `prism-process`, `prism-external` or
+            `dask`.
+        folder: For logs.
+        workers: Threads or processes; Prism chooses for itself.
+    """
+    mine = ["--runner=PrismRunner", f"--prism_location={prism()}"]
+    if name == "dask":
+        with dask_cluster(workers, folder) as address:
+            yield ["--runner=DaskRunner", f"--dask_client_address={address}"]
+    elif name == "prism-external":
+        with worker_pool(folder) as pool, prism_service(folder) as service:
+            where = [f"--job_endpoint={service}", "--environment_type=EXTERNAL", f"--environment_config={pool}"]
+            yield ["--runner=PortableRunner", *where]
+    elif name.startswith("prism-"):
+        yield [*mine, f"--environment_type={name.removeprefix('prism-').upper()}"]
+    else:
+        yield [f"--direct_running_mode={name}", f"--direct_num_workers={workers}"]
+
+
+@contextlib.contextmanager
+def storage(name: str, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """An object store of this machine that holds an empty bucket: its address, and the environment of who uses it.
+
+    Args:
+        name: `s3` (moto's server) or `gs` (fake-gcs-server).
+        folder: For logs.
+    """
+    port = free_port()
+    where = f"http://127.0.0.1:{port}"
+    if name == "s3":
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+        env = {"AWS_ENDPOINT_URL": where, "AWS_EC2_METADATA_DISABLED": "true", **keys}
+        words: list[object] = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", port]
+        make = "fs.S3FileSystem(allow_bucket_creation=True).create_dir('bench')"
+    else:
+        env = {"CLOUD_STORAGE_EMULATOR_ENDPOINT": where, "STORAGE_EMULATOR_HOST": where, "NO_GCE_CHECK": "true"}
+        words = ["fake-gcs-server", "-scheme", "http", "-host", "127.0.0.1", "-port", port, "-backend", "memory"]
+        words += ["-public-host", f"127.0.0.1:{port}"]
+        make = "fs.GcsFileSystem(anonymous=True, project_id='bench').create_dir('bench')"
+    with running(*words, port=port, log=folder / f"{name}.log"):
+        code = f"from pyarrow import fs; {make}"
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, **env}, check=True)
+        yield f"{name}://bench", env
+
+
+def absent(name: str) -> str | None:
+    """Why an engine or a storage cannot be started here, or None."""
+    if name.startswith("prism-") and prism() is None:
+        return "no Prism: go install github.com/apache/beam/sdks/v2/go/cmd/prism at the version of Beam here"
+    if name == "dask" and not program("dask").exists():
+        return "no Dask: pip install 'tokenladder[dask]'"
+    if name == "s3" and importlib.util.find_spec("moto") is None:
+        return "no moto: pip install 'moto[server]'"
+    if name == "gs" and shutil.which("fake-gcs-server") is None:
+        return "no fake-gcs-server: go install github.com/fsouza/fake-gcs-server@latest"
+    return None
