@@ -15,6 +15,7 @@ from ..scaling import commands as scaling
 from ..scaling.reconcile_command import reconcile
 from ..training.reference.commands import train_reference
 from . import document_commands as documents
+from .completion_command import completion
 from .init_command import init, schema
 from .report_command import report
 
@@ -115,7 +116,7 @@ Built from {corpus.pages:,} pages and {corpus.files:,} source files: {built}
 
 
 @cli.command(short_help="Show what a build would do, and find all mistakes.")
-@click.argument("study")
+@click.argument("study", type=click.Path())
 @click.option("--out", default="built", help="Folder of the result.", show_default=True)
 @click.option("--store", "store_root", help="Folder of stage outputs; inside OUT by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
@@ -138,7 +139,7 @@ def plan(study: str, out: str, store_root: str | None, *, as_json: bool) -> None
 @cli.command(
     context_settings={"ignore_unknown_options": False}, short_help="Build a study: read, score, choose, encode, pack."
 )
-@click.argument("study")
+@click.argument("study", type=click.Path())
 @click.argument("beam", nargs=-1, metavar="[-- BEAM_OPTIONS]")
 @click.option("--out", default="built", help="Folder of the result, local, s3:// or gs://.", show_default=True)
 @click.option(
@@ -172,45 +173,8 @@ def _build(
     return manifest
 
 
-@cli.command(short_help="Check every promise that a result makes.")
-@click.argument("out")
-def verify(out: str) -> None:
-    """Check every promise that can be checked from a result: budgets, nesting, mixture, hashes, ledger, held-out set.
-
-    Counts again from the shards themselves. Exit status 1 if anything does not hold.
-
-    Example: tokenladder verify built
-    """
-    from .tables import show_checks
-    from .verify import verify as check
-
-    checks = check(out)
-    show_checks(checks)
-    if not all(one.holds for one in checks):
-        sys.exit(FAILED)
-
-
-@cli.command(short_help="Show sequences as text.")
-@click.argument("out")
-@click.argument("recipe")
-@click.argument("sequences", default="0")
-def decode(out: str, recipe: str, sequences: str) -> None:
-    """Show SEQUENCES of RECIPE as text, with the borders and names of documents.
-
-    SEQUENCES is 7 for one, 7:10 for three, 7: for all from there on. RECIPE may be a rung (RECIPE-RUNG), a curriculum,
-    or held_out.
-
-    Example: tokenladder decode built clean 0:2
-    """
-    from .decode import decode as look
-    from .tables import show_sequence
-
-    for one in look(out, recipe, sequences):
-        show_sequence(one)
-
-
 @cli.command(short_help="Write a rung in the form that another tool reads.")
-@click.argument("out")
+@click.argument("out", type=click.Path())
 @click.argument("rung")
 @click.option(
     "--format",
@@ -220,7 +184,8 @@ def decode(out: str, recipe: str, sequences: str) -> None:
     help="Documents as text (jsonl.zst, parquet), or tokens.",
 )
 @click.option("--out", "folder", required=True, help="Folder to fill: new or empty.")
-def export(out: str, rung: str, form: str, folder: str) -> None:
+@click.option("--quiet", is_flag=True, help="Say nothing.")
+def export(out: str, rung: str, form: str, folder: str, *, quiet: bool) -> None:
     """Write RUNG (RECIPE-RUNG, CURRICULUM-RUNG or held_out) of a build in the form that another tool reads.
 
     Texts are exact to the token: where the rung cuts a document, its text ends there.
@@ -230,11 +195,13 @@ def export(out: str, rung: str, form: str, folder: str) -> None:
     from .export import export as write
     from .tables import show_export
 
-    show_export(write(out, rung, form, folder), folder)
+    said = write(out, rung, form, folder)
+    if not quiet:
+        show_export(said, folder)
 
 
 @cli.command(short_help="Remove near duplicates from Parquet files.")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path())
 @click.option("--out", required=True, help="Folder of the result, local, s3:// or gs://.")
 @click.option("--mark", is_flag=True, help="Keep all rows, with columns that say which are duplicates, and of what.")
 @click.option("--list", "only_list", is_flag=True, help="Write the list of duplicates alone.")
@@ -289,9 +256,10 @@ def dedup(
 
 
 @cli.command("train-quality", short_help="Train a quality classifier, and measure it.")
-@click.argument("file")
+@click.argument("file", type=click.Path())
 @click.option("--out", default="quality", help="Folder of the model, its report and its card.", show_default=True)
-def train_quality(file: str, out: str) -> None:
+@click.option("--quiet", is_flag=True, help="Say nothing.")
+def train_quality(file: str, out: str, *, quiet: bool) -> None:
     """Train a fastText quality classifier on the documents that FILE names, measure it, and write its card.
 
     FILE is TOML: [[classes.LABEL]] with files, or a recipe or source of a build; or [scored], documents with numbers.
@@ -302,11 +270,13 @@ def train_quality(file: str, out: str) -> None:
     from .tables import show_training
     from .train_quality import train
 
-    show_training(train(load(file), out), out)
+    report = train(load(file), out)
+    if not quiet:
+        show_training(report, out)
 
 
 @cli.command("train-tokenizer", short_help="Train a tokenizer, and compare it with others.")
-@click.argument("texts", nargs=-1, required=True)
+@click.argument("texts", nargs=-1, required=True, type=click.Path())
 @click.option("--out", "folder", required=True, help="Folder for the tokenizer and its card.")
 @click.option("--recipe", help="Of a build: whose text. The first by default.")
 @click.option("--type", "kind", type=click.Choice(["huggingface", "sentencepiece"]), default="huggingface")
@@ -315,6 +285,7 @@ def train_quality(file: str, out: str) -> None:
 @click.option("--pattern", type=click.Choice(["cl100k", "gpt2"]), default="cl100k", help="Of huggingface.")
 @click.option("--bytes", "size", default="20MB", show_default=True, help="How much text to train on.")
 @click.option("--compare", multiple=True, help="Another one for the card: a file, a build, bytes or tiktoken:NAME.")
+@click.option("--quiet", is_flag=True, help="Do not print the card.")
 def train_tokenizer(  # noqa: PLR0917 a parameter for each option
     texts: tuple[str, ...],
     folder: str,
@@ -325,6 +296,8 @@ def train_tokenizer(  # noqa: PLR0917 a parameter for each option
     pattern: Any,
     size: str,
     compare: tuple[str, ...],
+    *,
+    quiet: bool,
 ) -> None:
     """Train a tokenizer on TEXTS: the folder of a build (a recipe's own text), or files and folders.
 
@@ -345,11 +318,13 @@ def train_tokenizer(  # noqa: PLR0917 a parameter for each option
         )
     except ValueError as error:
         raise UserError(str(error)) from error
-    click.echo(render_tokenizer_card(run(texts, recipe, parameters, compare, folder)))
+    card = render_tokenizer_card(run(texts, recipe, parameters, compare, folder))
+    if not quiet:
+        click.echo(card)
 
 
 @cli.command("count-tokens", short_help="Count a rung's documents under other tokenizers.")
-@click.argument("out")
+@click.argument("out", type=click.Path())
 @click.argument("rung")
 @click.argument("tokenizers", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
@@ -371,7 +346,7 @@ def count_tokens(out: str, rung: str, tokenizers: tuple[str, ...], *, as_json: b
 
 
 @cli.command(short_help="Print the data card of a result.")
-@click.argument("out")
+@click.argument("out", type=click.Path())
 def card(out: str) -> None:
     """Print the data card of a result.
 
@@ -388,6 +363,9 @@ def card(out: str) -> None:
 
 cli.add_command(init)
 cli.add_command(schema)
+cli.add_command(completion)
+cli.add_command(documents.verify)
+cli.add_command(documents.decode)
 cli.add_command(documents.diff)
 cli.add_command(documents.explain)
 cli.add_command(documents.sample)

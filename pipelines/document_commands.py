@@ -1,4 +1,4 @@
-"""The commands that ask about documents of a result."""
+"""The commands that ask about a result and its documents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OUTCOMES = ("kept", "dropped", "duplicate", "over_budget", "held_out", "rejected
 
 
 @click.command(short_help="Say why a document is in or out of each recipe.")
-@click.argument("out")
+@click.argument("out", type=click.Path())
 @click.argument("document")
 @click.option("--json", "as_json", is_flag=True, help="Print what is known as JSON.")
 def explain(out: str, document: str, *, as_json: bool) -> None:
@@ -70,7 +70,7 @@ def _wanted(given: dict[str, Any]) -> Any:
 
 
 @click.command(short_help="Show some documents, drawn by a seed.")
-@click.argument("out")
+@click.argument("out", type=click.Path())
 @click.option("--count", default=10, type=click.IntRange(1), show_default=True, help="How many.")
 @click.option("--seed", default=0, type=click.IntRange(0), show_default=True, help="Another seed draws others.")
 @click.option("--characters", default=500, type=click.IntRange(0), show_default=True, help="Shown of each text.")
@@ -94,7 +94,7 @@ def sample(out: str, count: int, seed: int, characters: int, *, as_read: bool, a
 
 @click.command(short_help="Find a pattern in the texts of documents.")
 @click.argument("pattern")
-@click.argument("out")
+@click.argument("out", type=click.Path())
 @click.option("-i", "--ignore-case", is_flag=True, help="A letter stands for both its cases.")
 @click.option("-l", "--names", is_flag=True, help="Print the names of documents alone.")
 @click.option("-c", "--count", "counts", is_flag=True, help="Print the number of documents alone.")
@@ -178,3 +178,55 @@ def diff(first: str, second: str, samples: int, *, as_json: bool) -> None:
         click.echo(json.dumps(dataclasses.asdict(found), indent=2, ensure_ascii=False))
     else:
         show_comparison(found, samples)
+
+
+@click.command(short_help="Check every promise that a result makes.")
+@click.argument("out", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
+@click.option("--quiet", is_flag=True, help="Say nothing but what does not hold.")
+def verify(out: str, *, as_json: bool, quiet: bool) -> None:
+    """Check every promise that can be checked from a result: budgets, nesting, mixture, hashes, ledger, held-out set.
+
+    Counts again from the shards themselves. Exit status 1 if anything does not hold.
+
+    Example: tokenladder verify built
+    """
+    import dataclasses
+
+    from .tables import show_checks
+    from .verify import verify as check
+
+    checks = check(out)
+    shown = [one for one in checks if not (quiet and one.holds)]
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(one) for one in shown], indent=2, ensure_ascii=False))
+    elif shown:
+        show_checks(shown)
+    if not all(one.holds for one in checks):
+        sys.exit(1)
+
+
+@click.command(short_help="Show sequences as text.")
+@click.argument("out", type=click.Path())
+@click.argument("recipe")
+@click.argument("sequences", default="0")
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each sequence.")
+def decode(out: str, recipe: str, sequences: str, *, as_json: bool) -> None:
+    """Show SEQUENCES of RECIPE as text, with the borders and names of documents.
+
+    SEQUENCES is 7 for one, 7:10 for three, 7: for all from there on. RECIPE may be a rung (RECIPE-RUNG), a curriculum,
+    or held_out.
+
+    Example: tokenladder decode built clean 0:2
+    """
+    import dataclasses
+
+    from .decode import decode as look
+    from .tables import show_sequence
+
+    found = look(out, recipe, sequences)
+    if as_json:
+        _print_lines(dataclasses.asdict(one) for one in found)
+    else:
+        for one in found:
+            show_sequence(one)

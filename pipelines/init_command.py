@@ -8,7 +8,7 @@ import click
 
 
 @click.command(short_help="Write a study for the files that you have.")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path())
 @click.option(
     "--study", type=click.Path(path_type=Path), default=Path("study.toml"), show_default=True, help="File to write."
 )

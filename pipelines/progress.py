@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 TERMINAL_SECONDS = 0.5
 PLAIN_SECONDS = 15.0
 
+WIDE = 80
+"""Columns of a terminal that has room for a bar, a rate and the time since the start."""
+
 
 class _Rate(ProgressColumn):
     """How fast a stage goes: its speed in units, times what a unit holds."""
@@ -78,8 +81,9 @@ class Reporter:
         stop = threading.Event()
         if self.console.is_terminal:
             rate = _Rate(megabytes / total, "MB/s") if megabytes else _Rate(1.0, "parts/s")
-            columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), rate)
-            live = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console, transient=True)
+            wide = (BarColumn(), rate, TimeElapsedColumn()) if self.console.width >= WIDE else ()
+            columns = (TextColumn("{task.description:<24}"), MofNCompleteColumn(), *wide, TimeRemainingColumn())
+            live = Progress(*columns, console=self.console, transient=True)
             with live:
                 task = live.add_task(label, total=total)
                 watch = threading.Thread(

@@ -6,7 +6,7 @@ import click
 
 
 @click.command(short_help="Write the report of a result again: one page to look at.")
-@click.argument("out")
+@click.argument("out", type=click.Path())
 @click.option("--to", "file", help="Where to write it; by default OUT/report.html.")
 @click.option("--no-samples", is_flag=True, help="Leave out the texts of documents, to show the page to others.")
 def report(out: str, file: str | None, *, no_samples: bool) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from .schema import OUTCOMES
 from .terminal import STRATA, printable, printable_text, show, titled
@@ -106,14 +108,22 @@ def _show_curricula(console: Console, curricula: dict[str, Any]) -> None:
 
 
 def show_checks(checks: Sequence[Check]) -> None:
-    """What was verified."""
-    table = titled("verify", "", "promise", "what was found")
-    for check in checks:
-        mark = "[green]holds[/]" if check.holds else "[red]BROKEN[/]"
-        table.add_row(mark, escape(check.promise), escape(check.found))
-    for column in table.columns[1:]:
-        column.justify = "left"
-    show(table)
+    """What was verified: below each recipe or curriculum its promises, so that long names leave room for the rest."""
+    console = Console(highlight=False)
+    console.print("verify", style="bold")
+    named = [(check, *check.promise.removesuffix(")").partition(" (")[::2]) for check in checks]
+    widest = max(len(promise) for _, promise, _ in named)
+    for of, group in itertools.groupby(named, lambda one: one[2]):
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(min_width=6)
+        table.add_column(min_width=min(widest, 20), overflow="fold")
+        table.add_column(overflow="fold")
+        for check, promise, _ in group:
+            mark = "[green]holds[/]" if check.holds else "[red]BROKEN[/]"
+            table.add_row(mark, escape(promise), escape(check.found))
+        if of:
+            console.print(printable(of), style="bold", markup=False)
+        console.print(table)
 
 
 def show_sequence(sequence: Decoded) -> None:

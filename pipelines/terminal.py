@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 STRATA = 12
@@ -10,6 +11,9 @@ STRATA = 12
 
 LONGEST = 500
 """Characters of a name that are shown."""
+
+FOLDED = 24
+"""Columns of a terminal that a table leaves for its first column, in which names are folded."""
 
 
 def printable(name: str, longest: int = LONGEST) -> str:
@@ -31,13 +35,32 @@ def titled(title: str, *columns: str) -> Table:
     """A table of numbers: its first column to the left, the others to the right."""
     table = Table(title=title, box=None, pad_edge=False)
     for n, column in enumerate(columns):
-        table.add_column(column, justify="right" if n else "left", overflow="fold")
+        table.add_column(column, justify="right" if n else "left", overflow="fold", no_wrap=n > 0)
     return table
 
 
 def show(table: Table) -> None:
-    """Print a table below its title; as part of the table, it would be broken at the table's width."""
+    """Print a table below its title; as part of the table, it would be broken at the table's width.
+
+    Where the terminal is too narrow for its numbers, each row is printed as lines of its own.
+    """
     console = Console(highlight=False)
     title, table.title = table.title, None
     console.print(title, style="bold", markup=False)
-    console.print(table)
+    wide = console.options.update(width=10_000)
+    names = Table.grid()
+    for cell in table.columns[0].cells:
+        names.add_row(cell)
+    longest = console.measure(names, options=wide).maximum
+    needed = console.measure(table, options=wide).maximum - longest + min(longest, FOLDED)
+    if needed <= console.width or len(table.columns) < 2:
+        console.print(table)
+        return
+    first, *others = table.columns
+    heads = [str(column.header) for column in others]
+    widest = max(map(len, heads))
+    for row in zip(first.cells, *(column.cells for column in others), strict=True):
+        console.print(row[0], style="bold", soft_wrap=True)
+        for head, cell in zip(heads, row[1:], strict=True):
+            if cell:
+                console.print(f"  {escape(head):<{widest}}  {cell}", soft_wrap=True)

@@ -106,6 +106,7 @@ def _strata(built: str | None, plan: Path | None, recipe: str | None) -> tuple[l
 @click.option("--passes", default=1.0, show_default=True, help="How often text may be read.")
 @click.option("--study", type=click.Path(path_type=Path), help="Write the budgets into this study file.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write grid.csv, grid.json and design.json here.")
+@click.option("--json", "as_json", is_flag=True, help="Print the design as JSON.")
 def design(  # noqa: PLR0917 one for each option
     flops: float,
     sizes: int | tuple[float, ...],
@@ -129,6 +130,8 @@ def design(  # noqa: PLR0917 one for each option
     passes: float,
     study: Path | None,
     out: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Plan runs: sizes, budgets and seeds for a sum of FLOPs, and what they would tell.
 
@@ -138,7 +141,7 @@ def design(  # noqa: PLR0917 one for each option
     Example: tokenladder design --flops 1e19 --sizes 6 --target 1B,20B --difference 0.01
     """
     from ..pipelines.store import UserError
-    from .design_report import make_design
+    from .design_report import as_value, make_design
     from .designs import Wish
     from .fisher import Noise
     from .registry import LAWS
@@ -150,15 +153,17 @@ def design(  # noqa: PLR0917 one for each option
         noise: Noise = Noise(seed_noise, misfit)
         wish = Wish(flops, sizes, rungs, seeds, span, size_span, least_size, least_tokens)
         made = make_design(wish, LAWS[law_name], assumed, noise, shape, target, strata, passes)
-        show_design(made, difference)
+        value = as_value(made, LAWS[law_name], difference)
+        if as_json:
+            click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        else:
+            show_design(made, difference)
     except ValueError as error:
         raise UserError(f"This design cannot be made: {error}") from error
     if study is not None:
         _write_budgets(study, made.grid.budgets)
     if out is not None:
-        from .design_report import as_value
-
-        _write_grid(out, as_value(made, LAWS[law_name], difference), made.grid, recipes or ["default"])
+        _write_grid(out, value, made.grid, recipes or ["default"])
 
 
 def _write_budgets(study: Path, budgets: list[int]) -> None:
@@ -172,7 +177,7 @@ def _write_budgets(study: Path, budgets: list[int]) -> None:
     except (UnicodeDecodeError, ValueError) as error:
         raise store.UserError(f"--study: {study}: {error}") from error
     store.write_bytes(str(study.absolute()), changed.encode())
-    click.echo(f"wrote {study}: {len(budgets)} budgets")
+    click.echo(f"wrote {study}: {len(budgets)} budgets", err=True)
 
 
 def _write_grid(out: Path, value: dict[str, Any], grid: Any, recipes: list[str]) -> None:
@@ -186,7 +191,7 @@ def _write_grid(out: Path, value: dict[str, Any], grid: Any, recipes: list[str])
         store.write_bytes(
             str((out / name).absolute()), (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
         )
-    click.echo(f"wrote {out}: design.json, grid.csv and grid.json ({len(rows)} runs)")
+    click.echo(f"wrote {out}: design.json, grid.csv and grid.json ({len(rows)} runs)", err=True)
 
 
 OBJECTIVES = ("huber", "absolute", "squares")
@@ -198,6 +203,7 @@ OBJECTIVES = ("huber", "absolute", "squares")
     "--law", "laws", multiple=True, default=("chinchilla",), show_default=True, help="A law; several compare."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Write fit.json and pictures here.")
+@click.option("--json", "as_json", is_flag=True, help="Print what fit.json holds.")
 @click.option(
     "--column", "columns", multiple=True, callback=options.names, metavar="OURS=THEIRS", help="Which column is what."
 )
@@ -240,6 +246,8 @@ def fit(  # noqa: PLR0917 one for each option
     profiles: bool,  # noqa: FBT001 the same
     group: str | None,
     seed: int,
+    *,
+    as_json: bool,
 ) -> None:
     """Fit scaling laws to a table of RUNS, and say how sure they are.
 
@@ -249,10 +257,9 @@ def fit(  # noqa: PLR0917 one for each option
     Example: tokenladder fit runs.csv --law chinchilla --law gadre --out laws
     """
     from ..pipelines.store import UserError
-    from .fit_report import analyse, decide
+    from .fit_report import analyse, as_value, decide
     from .objectives import Huber, LeastAbsolute, LeastSquares, Objective
     from .runs import as_number, read_runs, without
-    from .tables import show_analysis, show_comparison, show_decisions
 
     table = without(read_runs(runs, columns, loss_unit), recipes, drop_highest)
     try:
@@ -277,17 +284,26 @@ def fit(  # noqa: PLR0917 one for each option
         decisions = decide(table, [] if pooled else found[0])
     except ValueError as error:
         raise UserError(f"{runs}: cannot be fitted: {error}") from error
+    every = [one for analyses in found for one in analyses]
     for note in table.notes:
-        click.echo(f"note: {note}")
-    for analyses in found:
-        for one in analyses:
-            show_analysis(one)
-    if len(found) > 1:
-        show_comparison([one for analyses in found for one in analyses])
-    if decisions is not None:
-        show_decisions(decisions)
+        click.echo(f"note: {note}", err=as_json)
+    if as_json:
+        click.echo(json.dumps(as_value(table, every, decisions), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        _show_fits(every, decisions, several=len(found) > 1)
     if out is not None:
         _write_fit(out, table, found, decisions, formats)
+
+
+def _show_fits(found: Sequence[Analysis], decisions: Decisions | None, *, several: bool) -> None:
+    from .tables import show_analysis, show_comparison, show_decisions
+
+    for one in found:
+        show_analysis(one)
+    if several:
+        show_comparison(found)
+    if decisions is not None:
+        show_decisions(decisions)
 
 
 def _write_fit(
@@ -313,5 +329,5 @@ def _write_fit(
     for name, _, reason in (text.partition(": ") for _, left_out in drawn for text in left_out):
         missing.setdefault(reason, []).append(name)
     for reason, names in missing.items():
-        click.echo(f"no picture {', '.join(names)}: {reason}")
-    click.echo(f"wrote {out}: fit.json and {sum(len(written) for written, _ in drawn)} pictures")
+        click.echo(f"no picture {', '.join(names)}: {reason}", err=True)
+    click.echo(f"wrote {out}: fit.json and {sum(len(written) for written, _ in drawn)} pictures", err=True)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     "--column", "columns", multiple=True, callback=options.names, metavar="OURS=THEIRS", help="Which column is what."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Write reconcile.json and a waterfall here.")
+@click.option("--json", "as_json", is_flag=True, help="Print what reconcile.json holds.")
 def reconcile(  # noqa: PLR0917 one for each option
     studies: tuple[str, ...],
     start: dict[str, str],
@@ -41,6 +42,8 @@ def reconcile(  # noqa: PLR0917 one for each option
     claimed: float | None,
     columns: dict[str, str],
     out: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Say why two studies of the best size disagree, and by how much each cause explains.
 
@@ -60,11 +63,13 @@ def reconcile(  # noqa: PLR0917 one for each option
     if len(studies) == 1:
         if not causes:
             raise click.UsageError("Missing option '--cause': what the second study does otherwise.")
-        _read_one_table(studies[0], start, causes, names or ("first", "second"), claimed, columns, out)
+        _read_one_table(studies[0], start, causes, names or ("first", "second"), claimed, columns, out, as_json=as_json)
     elif start or causes or columns or names or claimed is not None:
-        raise click.UsageError("Two laws are compared by their own choices: leave out all options but --out.")
+        raise click.UsageError(
+            "Two laws are compared by their own choices: leave out all options but --out and --json."
+        )
     else:
-        _read_two_laws(studies[0], studies[1], out)
+        _read_two_laws(studies[0], studies[1], out, as_json=as_json)
 
 
 def _read_one_table(  # noqa: PLR0917 the command's options
@@ -75,6 +80,8 @@ def _read_one_table(  # noqa: PLR0917 the command's options
     claimed: float | None,
     columns: dict[str, str],
     out: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     from ..pipelines.store import UserError
     from .reconcile_report import as_value, changes, make_reading, work_out
@@ -88,12 +95,19 @@ def _read_one_table(  # noqa: PLR0917 the command's options
         made = work_out(table.columns, reading, changed, names=names, claimed=claimed)
     except ValueError as error:
         raise UserError(f"{runs}: cannot be reconciled: {error}") from error
-    show_reconciliation(made)
+    if as_json:
+        _print(as_value(made))
+    else:
+        show_reconciliation(made)
     if out is not None:
         _write(as_value(made), made.way, out)
 
 
-def _read_two_laws(first: str, second: str, out: Path | None) -> None:
+def _print(value: dict[str, Any]) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _read_two_laws(first: str, second: str, out: Path | None, *, as_json: bool) -> None:
     from ..pipelines.store import UserError
     from .papers import between, find
     from .reconcile_report import way_as_value
@@ -104,11 +118,15 @@ def _read_two_laws(first: str, second: str, out: Path | None) -> None:
         way = between(one, other)
     except ValueError as error:
         raise UserError(f"{first} and {second} cannot be reconciled: {error}") from error
-    show_way(way)
-    for paper in (one, other):
-        click.echo(f"{paper.name}: {paper.source}; {paper.sizes[0]:.3g} to {paper.sizes[1]:.3g} parameters")
+    value = way_as_value(way) | {"sources": [one.source, other.source]}
+    if as_json:
+        _print(value)
+    else:
+        show_way(way)
+        for paper in (one, other):
+            click.echo(f"{paper.name}: {paper.source}; {paper.sizes[0]:.3g} to {paper.sizes[1]:.3g} parameters")
     if out is not None:
-        _write(way_as_value(way) | {"sources": [one.source, other.source]}, way, out)
+        _write(value, way, out)
 
 
 def _write(value: dict[str, Any], way: Waterfall, out: Path) -> None:
@@ -125,4 +143,4 @@ def _write(value: dict[str, Any], way: Waterfall, out: Path) -> None:
         files = save(waterfall(steps(way), way.end), out, "waterfall")
     except ModuleNotFoundError as error:
         raise store.UserError(f"wrote {out / 'reconcile.json'}, but no pictures. {error}") from error
-    click.echo(f"wrote {out}: reconcile.json and {len(files)} pictures")
+    click.echo(f"wrote {out}: reconcile.json and {len(files)} pictures", err=True)

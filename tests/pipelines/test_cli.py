@@ -99,7 +99,7 @@ def test_a_wrong_runner_has_status_2(study, tmp_path):
     ],
 )
 def test_failures_have_status_1(study, tmp_path, monkeypatch, error, message):
-    def fail(*_):
+    def fail(*_, **__):
         raise error
 
     monkeypatch.setattr("tokenladder.pipelines.build.build", fail)
@@ -108,7 +108,7 @@ def test_failures_have_status_1(study, tmp_path, monkeypatch, error, message):
 
 
 def test_a_defect_shows_its_traceback(study, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise ZeroDivisionError
 
     monkeypatch.setattr("tokenladder.pipelines.build.build", fail)

@@ -1,0 +1,123 @@
+"""The terminal: tables that fit its width, JSON in place of them, quiet commands, no colour on request, completion."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import little
+import pytest
+from click.testing import CliRunner
+
+from tokenladder.pipelines.cli import cli
+from tokenladder.pipelines.result_files import Check
+from tokenladder.pipelines.tables import show_checks, show_manifest
+from tokenladder.pipelines.terminal import show, titled
+
+LONG = "a-curriculum-with-a-name-that-says-all-that-it-is-for"
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, [str(one) for one in arguments])
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shown")
+    web = little.write_jsonl(folder / "web.jsonl", little.corpus(1, 60, prefix="w"))
+    return little.build(little.write_study(folder, {"web": web}), folder / "out")
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 200])
+def test_numbers_are_never_broken_whatever_the_width(built, monkeypatch, capsys, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    show_manifest(built.manifest)
+    shown = capsys.readouterr().out
+    counts = built.manifest["recipes"]["all"]["counts"]["web"]["outcomes"]
+    for rung in built.manifest["recipes"]["all"]["rungs"]:
+        assert f"{rung['tokens']:,}" in shown
+    assert f"{counts['over_budget']['records']:,}" in shown
+    lines = [line for line in shown.splitlines() if not line.startswith("root hash")]
+    assert max(map(len, lines)) <= max(width, 34)
+
+
+def test_a_table_too_wide_is_shown_row_by_row(monkeypatch, capsys):
+    table = titled("counts", "name", "first", "second")
+    table.add_row("one", "1,000,000", "2,000,000")
+    monkeypatch.setenv("COLUMNS", "20")
+    show(table)
+    assert capsys.readouterr().out == "counts\none\n  first   1,000,000\n  second  2,000,000\n"
+
+
+def test_checks_stand_below_what_they_are_of(monkeypatch, capsys):
+    checks = [Check("Manifest", holds=True, found="x"), Check(f"Ordered ({LONG})", holds=False, found="y" * 50)]
+    monkeypatch.setenv("COLUMNS", "60")
+    show_checks(checks)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[:4] == ["verify", "holds   Manifest  x", LONG, f"BROKEN  Ordered   {'y' * 42}"]
+
+
+def test_no_colour_where_none_is_wanted(built):
+    code = "from tokenladder.pipelines.cli import cli; cli(['verify', " + repr(str(built.out)) + "])"
+    for more, coloured in (({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PATH": "", "TERM": "xterm-256color", **more},
+            capture_output=True,
+            check=True,
+        )
+        assert (b"\x1b[32m" in done.stdout) == coloured
+
+
+def test_what_is_verified_as_json_and_quietly(built, tmp_path):
+    checks = json.loads(run("verify", built.out, "--json").output)
+    assert all(check["holds"] for check in checks)
+    assert {"promise", "holds", "found"} == set(checks[0])
+    assert run("verify", built.out, "--quiet").output == ""
+    broken = run("verify", tmp_path / "none", "--quiet")
+    assert broken.exit_code != 0
+    assert "none" in broken.output
+
+
+def test_sequences_as_json(built):
+    lines = [json.loads(line) for line in run("decode", built.out, "all", "1:3", "--json").output.splitlines()]
+    assert [line["number"] for line in lines] == [1, 2]
+    assert sum(piece["length"] for piece in lines[0]["pieces"]) == little.LENGTH
+
+
+def test_an_export_can_be_quiet(built, tmp_path):
+    arguments = ("export", built.out, "all", "--format", "nanogpt", "--out", tmp_path / "x")
+    assert run(*arguments, "--quiet").output == ""
+    assert (tmp_path / "x" / "export.json").exists()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete(shell):
+    script = run("completion", shell)
+    assert script.exit_code == 0
+    assert f"_TOKENLADDER_COMPLETE={shell}_complete" in script.output
+    words = {"COMP_WORDS": "tokenladder ver", "COMP_CWORD": "1" if shell != "fish" else "ver"}
+    code = "from tokenladder.pipelines.cli import cli; cli(prog_name='tokenladder')"
+    environment = {"PATH": "", "_TOKENLADDER_COMPLETE": f"{shell}_complete", **words}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert "verify" in done.stdout
+    assert "build" not in done.stdout
+
+
+def test_every_reading_command_prints_json():
+    reading = [
+        "count-tokens",
+        "decode",
+        "design",
+        "diff",
+        "explain",
+        "fit",
+        "grep",
+        "plan",
+        "reconcile",
+        "sample",
+        "verify",
+    ]
+    without = [name for name in reading if "--json" not in run(name, "--help").output]
+    assert without == []
