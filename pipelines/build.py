@@ -131,6 +131,7 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
             alpha=1.0 if recipe.alpha is None else recipe.alpha,
             rescale=bool(recipe.rescale),
             piece=settings.piece_tokens,
+            fit=settings.packing == "best-fit",
         )
         for name, recipe in recipes.items()
     ]

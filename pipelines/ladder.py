@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from ..filters.hashing import mix64
 from . import keys, segments, store
+from .fit import fit
 from .parts import Part, Store
-from .pieces import buckets_of, cut
+from .pieces import buckets_of, cut, within
 from .schema import BUCKET_BITS, CANDIDATE
 
 if TYPE_CHECKING:
@@ -55,7 +56,11 @@ class Group:
 
 
 def groups(
-    documents: NDArray[np.int64], tokens: NDArray[np.int64], needed: Sequence[int], size: int = GROUP_DOCUMENTS
+    documents: NDArray[np.int64],
+    tokens: NDArray[np.int64],
+    needed: Sequence[int],
+    size: int = GROUP_DOCUMENTS,
+    blocks: Sequence[int] | None = None,
 ) -> list[Group]:
     """Cut each stratum's buckets into groups, as far as its needed tokens reach.
 
@@ -64,6 +69,7 @@ def groups(
         tokens: int64 of shape (strata, buckets).
         needed: Tokens needed of each stratum.
         size: Documents after which a group is full.
+        blocks: For each stratum, buckets that stay together; by default each is by itself.
 
     >>> groups(np.array([[2, 1, 4]]), np.array([[20, 10, 40]]), [30], size=2)
     [Group(stratum=0, first=0, stop=1, base=0, tokens=20), Group(stratum=0, first=1, stop=2, base=20, tokens=10)]
@@ -75,6 +81,7 @@ def groups(
             held += int(documents[stratum, bucket])
             inside += int(tokens[stratum, bucket])
             full = held >= size or base + inside >= need or bucket + 1 == documents.shape[1]
+            full &= blocks is None or (bucket + 1) % blocks[stratum] == 0
             if full and inside:
                 out.append(Group(stratum, first, bucket + 1, base, inside))
             if full:
@@ -89,7 +96,8 @@ def emit_order(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
 
     Args:
         payload: `store`, `part`, `ordinal`, `source_ordinal`, `choices` (folder), `tokenizer` (fingerprint), and
-            `plan` (path of a file with `strata`, `groups` and, where documents are cut into pieces, `piece`).
+            `plan` (path of a file with `strata`, `groups`, `sequence_length`, where documents are cut into pieces
+            `piece`, and where they are fitted to sequences `fit`, the buckets of a block of each stratum).
     """
     place, part = Store(payload["store"]), Part(**payload["part"])
     plan = store.read_json(payload["plan"])
@@ -102,11 +110,13 @@ def emit_order(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     rows = np.flatnonzero((choice.column("code").to_numpy() == CANDIDATE) & (strata >= 0) & (lengths > 0))
     most, text_bytes = plan.get("piece", 0), place.column(part, ("text_bytes",)).to_numpy()[rows]
     pieces = cut(choice.column("priority").to_numpy()[rows], text_bytes, lengths[rows], most)
+    if "fit" in plan:
+        pieces = within(pieces, plan["sequence_length"])
     group = _group_of(plan["groups"], len(plan["strata"]))[strata[rows[pieces.index]], buckets_of(pieces.priority)]
     inside = np.flatnonzero(group >= 0)
     rows, group = rows[pieces.index[inside]], group[inside]
-    packed = np.empty(len(rows), _dtype(ORDERED, most))
-    if most:
+    packed = np.empty(len(rows), _dtype(ORDERED, cut=_cuts(plan)))
+    if _cuts(plan):
         packed["start"] = pieces.start[inside]
     packed["priority"] = pieces.priority[inside]
     packed["id"] = keys.id_array(place.column(part, ("document",)))[rows]
@@ -116,9 +126,39 @@ def emit_order(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     yield from keys.split(packed, keys.numbered(payload["number"], group))
 
 
-def _dtype(whole: np.dtype[Any], most: int) -> np.dtype[Any]:
+def _cuts(plan: dict[str, Any]) -> bool:
+    """Whether documents are cut into pieces."""
+    return "piece" in plan or "fit" in plan
+
+
+def _dtype(whole: np.dtype[Any], *, cut: bool) -> np.dtype[Any]:
     """The dtype of documents, or that of their pieces."""
-    return np.dtype([*whole.descr, START]) if most else whole
+    return np.dtype([*whole.descr, START]) if cut else whole
+
+
+def _ordered(values: Iterable[bytes], plan: dict[str, Any]) -> NDArray[Any]:
+    """The documents of one group in order."""
+    packed = keys.joined(values, _dtype(ORDERED, cut=_cuts(plan)))
+    ids = packed["id"]
+    rank = (packed["key"], packed["tie"], ids["low"], ids["high"], packed["priority"])
+    return packed[np.lexsort((packed["start"], *rank) if _cuts(plan) else rank)]
+
+
+def _fitted(packed: NDArray[Any], plan: dict[str, Any], stratum: int) -> tuple[NDArray[np.int64], int]:
+    """Offsets of one group's documents in its sequences, and how many sequences they make."""
+    blocks = buckets_of(packed["priority"]) // plan["fit"][stratum]
+    sequences, places, count = fit(packed["tokens"], blocks, plan["sequence_length"])
+    return sequences * plan["sequence_length"] + places, count
+
+
+def count_fitted(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+    """Write how many sequences a group's documents make: `fitted/NUMBER.json`, a number."""
+    ladder, number = keys.unnumbered(bucket)
+    plan = store.read_json(payload["plans"][ladder])
+    count = _fitted(_ordered(values, plan), plan, plan["groups"][number]["stratum"])[1]
+    store.write_json(store.join(payload["folders"][ladder], "fitted", f"{number:05d}.json"), count)
+    return
+    yield
 
 
 def _group_of(listed: list[dict[str, int]], strata: int) -> NDArray[np.int64]:
@@ -138,17 +178,17 @@ def order_group(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -
     folder = payload["folders"][ladder]
     plan = store.read_json(store.join(folder, "plan.json"))
     group = Group(**plan["groups"][number])
-    most = plan.get("piece", 0)
-    packed = keys.joined(values, _dtype(ORDERED, most))
-    ids = packed["id"]
-    rank = (packed["key"], packed["tie"], ids["low"], ids["high"], packed["priority"])
-    packed = packed[np.lexsort((packed["start"], *rank) if most else rank)]
-    ends = group.base + np.cumsum(packed["tokens"])
-    offsets = ends - packed["tokens"]
+    packed = _ordered(values, plan)
+    if "fit" in plan:
+        offsets = group.base + _fitted(packed, plan, group.stratum)[0]
+        order = np.argsort(offsets)
+        packed, offsets = packed[order], offsets[order]
+    else:
+        offsets = group.base + np.cumsum(packed["tokens"]) - packed["tokens"]
     packed, offsets = packed[offsets < plan["needed"][group.stratum]], offsets[offsets < plan["needed"][group.stratum]]
     columns = {"key": packed["key"], "id": keys.id_column(packed["id"]), "offset": offsets, "tokens": packed["tokens"]}
-    placed = np.empty(len(packed), _dtype(PLACED, most))
-    if most:
+    placed = np.empty(len(packed), _dtype(PLACED, cut=_cuts(plan)))
+    if _cuts(plan):
         columns["start"] = placed["start"] = packed["start"]
     store.write_table(store.join(folder, "order", f"{number:05d}.parquet"), pa.table(columns))
     placed["row"] = keys.rows(packed["key"])
@@ -161,7 +201,7 @@ def order_group(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -
 def write_places(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     """The places of one part's documents, or of their pieces: `row`, `stratum`, `offset`, `tokens`, and `start`."""
     ladder, ordinal = keys.unnumbered(bucket)
-    placed = keys.joined(values, _dtype(PLACED, payload["pieces"][ladder]))
+    placed = keys.joined(values, _dtype(PLACED, cut=bool(payload["pieces"][ladder])))
     placed = placed[np.lexsort((placed["offset"], placed["row"]))]
     table = pa.table({name: placed[name] for name in placed.dtype.names or ()})
     store.write_table(store.join(payload["folders"][ladder], "places", f"{ordinal:07d}.parquet"), table)

@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from . import store
 from .course import LONGEST
-from .ladder import BUCKETS, ORDERED, groups, groups_json
+from .fit import block_buckets
+from .ladder import BUCKETS, ORDERED, Group, groups, groups_json
 from .parts import read_all
 from .plan import FORMAT, whole
 from .pool import PIPELINES, numbered
@@ -65,6 +66,7 @@ class Ladder:
         counts: For each rung, sequences of each stratum.
         rescaled: Strata that have less than their weight, because they run short.
         course: How weights change, as `Course.to_json` has it; empty where they do not.
+        unpadded: Of `available`, tokens without padding; empty where there is none.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Ladder:
     counts: list[list[int]]
     rescaled: list[str] = field(default_factory=list)
     course: list[dict[str, Any]] = field(default_factory=list)
+    unpadded: list[int] = field(default_factory=list)
 
     @property
     def schedule(self) -> NDArray[np.int64] | Course:
@@ -103,6 +106,7 @@ class Wanted:
         alpha: Without weights, the power of the shares of the text.
         rescale: Whether a stratum that runs short gives what it has, and the others the rest.
         piece: Tokens that stand in a row of one document at most; 0 cuts none.
+        fit: Whether documents are fitted to sequences, with padding.
     """
 
     name: str
@@ -115,6 +119,7 @@ class Wanted:
     alpha: float = 1.0
     rescale: bool = False
     piece: int = 0
+    fit: bool = False
 
 
 @dataclass
@@ -129,14 +134,64 @@ class _Draft:
     documents: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     tokens: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     complete: dict[str, bool] = field(default_factory=dict)
+    blocks: dict[str, int] = field(default_factory=dict)
+    fitted: list[Group] = field(default_factory=list)
 
     @property
     def cutoffs(self) -> dict[str, int]:
-        """By stratum, the bucket before which everything is to be encoded."""
-        return {
-            stratum: min(BUCKETS, int(np.searchsorted(np.cumsum(sizes), self.goal[stratum])) + 1)
-            for stratum, sizes in self.text_bytes.items()
+        """By stratum, the bucket before which everything is to be encoded; whole blocks of them."""
+        out = {}
+        for stratum, sizes in self.text_bytes.items():
+            bucket, block = int(np.searchsorted(np.cumsum(sizes), self.goal[stratum])), self.blocks.get(stratum, 1)
+            out[stratum] = min(BUCKETS, (bucket // block + 1) * block)
+        return out
+
+    @property
+    def available(self) -> dict[str, int]:
+        """Tokens of each stratum in one pass, its padding among them."""
+        if not self.fitted:
+            return {stratum: int(tokens.sum()) for stratum, tokens in self.tokens.items()}
+        out = dict.fromkeys(self.tokens, 0)
+        for group in self.fitted:
+            out[self.ladder.strata[group.stratum]] += group.tokens
+        return out
+
+    @property
+    def volume(self) -> int:
+        """Bytes that an exchange of its documents moves."""
+        return ORDERED.itemsize * sum(int(self.documents[s].sum()) for s in self.ladder.strata)
+
+    def groups(self) -> list[Group]:
+        """The buckets that are sorted together; sequences fill their tokens, or where documents are fitted hold them.
+
+        There are at least as many sequences as the tokens would fill, so that what is needed is always reached.
+        """
+        strata = self.ladder.strata
+        return groups(
+            np.stack([self.documents[s] for s in strata]),
+            np.stack([self.tokens[s] for s in strata]),
+            [self.needed[s] for s in strata],
+            blocks=[self.blocks[s] for s in strata] if self.blocks else None,
+        )
+
+    def plan(self, listed: list[Group], length: int, pool: Pool) -> dict[str, Any]:
+        """What workers are told."""
+        ladder = self.ladder
+        plan = {
+            "strata": ladder.strata,
+            "weights": ladder.weights,
+            "course": ladder.course,
+            "available": ladder.available,
+            "needed": [self.needed[s] for s in ladder.strata],
+            "groups": groups_json(listed),
+            "sequence_length": length,
+            "dtype": pool.dtype,
         }
+        if self.wanted.piece:
+            plan["piece"] = self.wanted.piece
+        if self.blocks:
+            plan |= {"fit": [self.blocks[s] for s in ladder.strata], "padding": pool.tokenizer["end"]}
+        return plan
 
     def falls_short(self) -> bool:
         """Whether more must be encoded; then the goal is raised."""
@@ -196,12 +251,14 @@ def plan_ladders(pool: Pool, wanted: Sequence[Wanted], length: int) -> dict[str,
     while short:
         _encode(pool, short)
         short = [draft for draft in short if draft.falls_short() or draft.rescale(length)]
+    _fit(pool, [draft for draft in todo if draft.wanted.fit], length)
     mistakes = [line for draft in todo for line in _shortage(draft)]
     if mistakes:
         raise store.UserError("\n".join(mistakes))
     for draft in todo:
-        available = [int(draft.tokens[stratum].sum()) for stratum in draft.ladder.strata]
-        draft.ladder = dataclasses.replace(draft.ladder, available=available)
+        available, strata = draft.available, draft.ladder.strata
+        unpadded = [int(draft.tokens[stratum].sum()) for stratum in strata] if draft.fitted else []
+        draft.ladder = dataclasses.replace(draft.ladder, available=[available[s] for s in strata], unpadded=unpadded)
     _place(pool, todo, length)
     return {draft.wanted.name: _done(draft.ladder) for draft in drafts}
 
@@ -211,7 +268,7 @@ def _done(ladder: Ladder) -> Ladder:
 
 
 def _draft(pool: Pool, wanted: Wanted, length: int) -> _Draft:
-    _, text_bytes = histogram(store.join(wanted.choices, "histograms"), "text_bytes")
+    documents, text_bytes = histogram(store.join(wanted.choices, "histograms"), "text_bytes")
     kept = {stratum: int(row.sum()) for stratum, row in text_bytes.items()}
     counted = {stratum: size * _factor(wanted, stratum) for stratum, size in kept.items()}
     rungs = {rung: whole(tokens, length) for rung, tokens in wanted.budgets.items()}
@@ -223,6 +280,8 @@ def _draft(pool: Pool, wanted: Wanted, length: int) -> _Draft:
     depends = [wanted.name, wanted.identity, pool.tokenizer["fingerprint"], strata, weights.tolist(), rungs, length]
     more: list[object] = (["rescale"] if wanted.rescale else []) + ([course.to_json()] if course else [])
     more += [{"piece": wanted.piece}] if wanted.piece else []
+    blocks = {s: block_buckets(int(documents[s].sum())) for s in strata} if wanted.fit else {}
+    more += [{"fit": blocks}] if wanted.fit else []
     identity = store.fingerprint([FORMAT, *depends, wanted.repeat, *more])
     ladder = Ladder(
         name=wanted.name,
@@ -236,7 +295,7 @@ def _draft(pool: Pool, wanted: Wanted, length: int) -> _Draft:
         course=course.to_json() if course else [],
     )
     goal = {stratum: BYTES_PER_TOKEN * need for stratum, need in needed.items()}
-    return _Draft(wanted, ladder, {stratum: text_bytes[stratum] for stratum in strata}, needed, goal)
+    return _Draft(wanted, ladder, {stratum: text_bytes[stratum] for stratum in strata}, needed, goal, blocks=blocks)
 
 
 def _mixture(
@@ -344,7 +403,7 @@ def _encode(pool: Pool, drafts: Sequence[_Draft]) -> None:
 
 def _shortage(draft: _Draft) -> list[str]:
     repeat = draft.wanted.repeat
-    available = {stratum: int(tokens.sum()) for stratum, tokens in draft.tokens.items()}
+    available = draft.available
     short = {s: need - repeat * available[s] for s, need in draft.needed.items() if need > repeat * available[s]}
     if not short:
         return []
@@ -368,40 +427,53 @@ def _shortage(draft: _Draft) -> list[str]:
     ]
 
 
+def _fit(pool: Pool, drafts: Sequence[_Draft], length: int) -> None:
+    """Count the sequences that each group of documents makes: where a group begins depends on all groups before it."""
+    if not drafts:
+        return
+    tasks, plans, volume = [], [], 0
+    for number, draft in enumerate(drafts):
+        plans.append(store.join(draft.ladder.folder, "fit.json"))
+        draft.fitted = draft.groups()
+        store.write_json(plans[-1], draft.plan(draft.fitted, length, pool))
+        tasks += _tasks(pool, draft, plans[-1], number)
+        volume += draft.volume
+    module, folders = f"{PIPELINES}.ladder", [draft.ladder.folder for draft in drafts]
+    done = lambda: sum(len(store.names(store.join(folder, "fitted"))) for folder in folders)  # noqa: E731
+    with pool.report.stage("fit", sum(len(draft.fitted) for draft in drafts), done):
+        reduces = [(f"{module}:count_fitted", {"folders": folders, "plans": plans})]
+        pool.engine.exchange("fit", f"{module}:emit_order", reduces, tasks, volume)
+    for draft in drafts:
+        folder, bases = store.join(draft.ladder.folder, "fitted"), [0] * len(draft.ladder.strata)
+        for n, group in enumerate(draft.fitted):
+            tokens = store.read_json(store.join(folder, f"{n:05d}.json")) * length
+            draft.fitted[n] = dataclasses.replace(group, base=bases[group.stratum], tokens=tokens)
+            bases[group.stratum] += tokens
+
+
+def _tasks(pool: Pool, draft: _Draft, plan: str, number: int) -> list[dict[str, Any]]:
+    choices = store.join(draft.wanted.choices, "choices")
+    return pool.tasks(choices=choices, tokenizer=pool.tokenizer["fingerprint"], plan=plan, number=number)
+
+
 def _place(pool: Pool, drafts: Sequence[_Draft], length: int) -> None:
     """Order the documents of all drafts in one exchange, and write each ladder's plan."""
     tasks, total, volume = [], 0, 0
     for number, draft in enumerate(drafts):
-        ladder = draft.ladder
-        volume += ORDERED.itemsize * sum(int(draft.documents[s].sum()) for s in ladder.strata)
-        listed = groups(
-            np.stack([draft.documents[s] for s in ladder.strata]),
-            np.stack([draft.tokens[s] for s in ladder.strata]),
-            [draft.needed[s] for s in ladder.strata],
-        )
+        volume += draft.volume
+        listed = draft.fitted or draft.groups()
         total += len(listed)
-        plan = {
-            "strata": ladder.strata,
-            "weights": ladder.weights,
-            "course": ladder.course,
-            "available": ladder.available,
-            "needed": [draft.needed[s] for s in ladder.strata],
-            "groups": groups_json(listed),
-            "sequence_length": length,
-            "dtype": pool.dtype,
-            **({"piece": draft.wanted.piece} if draft.wanted.piece else {}),
-        }
-        path = store.join(ladder.folder, "plan.json")
-        store.write_json(path, plan)
-        choices = store.join(draft.wanted.choices, "choices")
-        tasks += pool.tasks(choices=choices, tokenizer=pool.tokenizer["fingerprint"], plan=path, number=number)
-    folders = {"folders": [draft.ladder.folder for draft in drafts], "pieces": [d.wanted.piece for d in drafts]}
+        path = store.join(draft.ladder.folder, "plan.json")
+        store.write_json(path, draft.plan(listed, length, pool))
+        tasks += _tasks(pool, draft, path, number)
+    cuts = [bool(draft.wanted.piece or draft.wanted.fit) for draft in drafts]
+    folders = {"folders": [draft.ladder.folder for draft in drafts], "pieces": cuts}
     module = f"{PIPELINES}.ladder"
     reduces = [(f"{module}:order_group", folders), (f"{module}:write_places", folders)]
     done = lambda: sum(len(store.names(store.join(draft.ladder.folder, "order"))) for draft in drafts)  # noqa: E731
     with pool.report.stage("place", total, done):
         pool.engine.exchange("place", f"{module}:emit_order", reduces, tasks, volume)
     for draft in drafts:
-        known = ("available", "weights", "counts", "rescaled")
+        known = ("available", "weights", "counts", "rescaled", *(["unpadded"] if draft.fitted else []))
         done_with = {key: getattr(draft.ladder, key) for key in known}
         store.write_json(store.join(draft.ladder.folder, "done.json"), done_with)

@@ -7,6 +7,8 @@ import importlib.metadata
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .. import __version__
 from . import store
 from .plan import FORMAT
@@ -115,6 +117,8 @@ def assemble(  # noqa: PLR0917 everything that a manifest tells
         "recipes": {name: _recipe(one, length, duplicates.in_rungs.get(name)) for name, one in made.items()},
         "curricula": curricula,
     }
+    if settings.packing != "concatenate":
+        value["packing"] = settings.packing
     if settings.max_document_sequences is not None:
         value["max_document_sequences"] = settings.max_document_sequences
     if held_out is not None and settings.held_out is not None:
@@ -195,16 +199,20 @@ def _recipe(made: Made, length: int, duplicates: list[int] | None) -> dict[str, 
     rungs: list[dict[str, Any]] = []
     documents = 0
     for n, (name, sequences) in enumerate(ladder.rungs.items()):
-        strata = {}
-        for stratum, count, available in zip(ladder.strata, ladder.counts[n], ladder.available, strict=True):
-            tokens = count * length
-            strata[stratum] = {"tokens": tokens, "sequences": count, "unique_tokens": min(tokens, available)}
-        shards, held = [], 0
+        strata, shards, held = {}, [], 0
         for shard in made.shards:
             if held >= sequences:
                 break
             shards.append(shard)
             held += shard["sequences"]
+        padding = np.sum([shard.get("padding", [0] * len(ladder.strata)) for shard in shards], axis=0).tolist()
+        most = ladder.unpadded or ladder.available
+        for stratum, count, available, padded in zip(ladder.strata, ladder.counts[n], most, padding, strict=True):
+            tokens = count * length
+            unique = min(tokens - padded, available)
+            strata[stratum] = {"tokens": tokens, "sequences": count, "unique_tokens": unique}
+            if ladder.unpadded:
+                strata[stratum]["padding_tokens"] = padded
         documents += sum(ledger["first_rungs"][n] for ledger in made.ledgers)
         unique = sum(stratum["unique_tokens"] for stratum in strata.values())
         rungs.append(
@@ -213,7 +221,8 @@ def _recipe(made: Made, length: int, duplicates: list[int] | None) -> dict[str, 
                 "tokens": sequences * length,
                 "sequences": sequences,
                 "unique_tokens": unique,
-                "repeated_tokens": sequences * length - unique,
+                "repeated_tokens": sequences * length - unique - sum(padding),
+                **({"padding_tokens": sum(padding)} if ladder.unpadded else {}),
                 "documents": documents,
                 "duplicates": None if duplicates is None else duplicates[n],
                 "strata": strata,

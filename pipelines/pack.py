@@ -48,22 +48,24 @@ def write_shard(payload: dict[str, Any], **_: Any) -> None:
     given = np.array(payload["given"], np.int64)
     weights = Course.from_json(plan["course"]) if plan.get("course") else np.array(plan["weights"], np.int64)
     picks = resumed(weights, payload["given"]).advance(payload["count"])[0]
-    tokens = np.empty((payload["count"], length), plan["dtype"])
+    tokens = np.full((payload["count"], length), plan.get("padding", 0), plan["dtype"])
     rows = []
     for stratum in np.unique(picks):
         sequences = np.flatnonzero(picks == stratum)
         pieces = _pieces(payload["folder"], plan, int(stratum), int(given[stratum]) * length, len(sequences) * length)
         alone = len(sequences) == len(tokens)
-        flat = tokens.reshape(-1) if alone else np.empty(len(sequences) * length, plan["dtype"])
+        flat = tokens.reshape(-1) if alone else np.full(len(sequences) * length, plan.get("padding", 0), plan["dtype"])
         _fill(payload, pieces, flat)
         if not alone:
             tokens[sequences] = flat.reshape(-1, length)
         rows.append(_cut(pieces, sequences, length))
     documents = np.concatenate(rows)
     documents = documents[np.lexsort((documents["position"], documents["sequence"]))]
-    begins = documents["offset"] % plan["piece"] == 0 if "piece" in plan else documents["offset"] == 0
-    starting, strata = documents[begins], [plan["strata"][n] for n in picks]
-    data = _shard(tokens, strata, starting, binary=payload["input_ids"] == "binary")
+    starting, strata = documents[begins_at(documents["offset"], plan)], [plan["strata"][n] for n in picks]
+    padding = None
+    if "padding" in plan:
+        padding = length - np.bincount(documents["sequence"], documents["length"], len(tokens)).astype(np.int32)
+    data = _shard(tokens, strata, starting, padding, binary=payload["input_ids"] == "binary")
     # first the marker goes, so that none stands beside files of another ladder
     store.remove(payload["marker"])
     store.write_bytes(payload["shard"], data)
@@ -74,8 +76,16 @@ def write_shard(payload: dict[str, Any], **_: Any) -> None:
         {"identity": payload["identity"], "sha256": hashlib.sha256(data).hexdigest(), "bytes": data.size}
         | {"documents_sha256": hashlib.sha256(table).hexdigest()}
         | {"written": {"shard": data.size, "documents": table.size}}
-        | {"sequences": payload["count"], "tokens": payload["count"] * length},
+        | {"sequences": payload["count"], "tokens": payload["count"] * length}
+        | ({} if padding is None else {"padding": np.bincount(picks, padding, len(given)).astype(int).tolist()}),
     )
+
+
+def begins_at(offsets: NDArray[np.int64], plan: dict[str, Any]) -> NDArray[np.bool_]:
+    """Where a document begins, or a piece of one."""
+    piece = plan["sequence_length"] if "fit" in plan else plan.get("piece", 0)
+    found: NDArray[np.bool_] = (offsets % piece if piece else offsets) == 0
+    return found
 
 
 def _pieces(folder: str, plan: dict[str, Any], stratum: int, start: int, length: int) -> NDArray[Any]:
@@ -149,7 +159,9 @@ def _cut(pieces: NDArray[Any], sequences: NDArray[np.int64], length: int) -> NDA
     return out
 
 
-def _shard(tokens: NDArray[Any], strata: list[str], starting: NDArray[Any], *, binary: bool) -> pa.Buffer:
+def _shard(
+    tokens: NDArray[Any], strata: list[str], starting: NDArray[Any], padding: NDArray[Any] | None, *, binary: bool
+) -> pa.Buffer:
     """A shard's Parquet bytes.
 
     Parquet keeps a list of uint16 as 32-bit integers. Written as four streams of bytes, of which two are zeros, it
@@ -158,7 +170,7 @@ def _shard(tokens: NDArray[Any], strata: list[str], starting: NDArray[Any], *, b
 
     Columns: `input_ids`, `stratum`, and `document_starts`: the positions at which a new document begins, or a piece of
     one (`starting`). Position 0 is among them only where one begins there; before the first one stands the rest of an
-    earlier document.
+    earlier document. Where documents are fitted to sequences, `padding` is how many places of a sequence are left.
     """
     count, length = tokens.shape
     little = np.ascontiguousarray(tokens, tokens.dtype.newbyteorder("<"))
@@ -171,6 +183,8 @@ def _shard(tokens: NDArray[Any], strata: list[str], starting: NDArray[Any], *, b
     offsets = np.r_[0, np.cumsum(counts)].astype(np.int32)
     starts = pa.ListArray.from_arrays(pa.array(offsets), pa.array(starting["position"]))
     table = pa.table({"input_ids": ids, "stratum": pa.array(strata, pa.string()), "document_starts": starts})
+    if padding is not None:
+        table = table.append_column("padding", pa.array(padding))
     sink = pa.BufferOutputStream()
     pq.write_table(
         table,

@@ -63,6 +63,19 @@ def cut(priority: NDArray[np.uint64], text_bytes: NDArray[np.int64], tokens: NDA
     return Pieces(index, start, length, _priority(priority[index], number, _possible(text_bytes, most)[index]))
 
 
+def within(pieces: Pieces, length: int) -> Pieces:
+    """Pieces of at most a sequence, which stand where the piece stood that they are cut from.
+
+    Args:
+        pieces: As `cut` gives them.
+        length: Tokens of a sequence.
+    """
+    index, number = _spread(-(-pieces.tokens // length))
+    start = number * length
+    length_of = np.minimum(pieces.tokens[index] - start, length)
+    return Pieces(pieces.index[index], pieces.start[index] + start, length_of, pieces.priority[index])
+
+
 def earliest(priority: NDArray[np.uint64], text_bytes: NDArray[np.int64], most: int) -> NDArray[np.uint64]:
     """The least priority of any piece that each document may have, whatever its tokens are.
 

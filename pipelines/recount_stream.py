@@ -59,6 +59,7 @@ class Stream:
         self.length, self.tokenizer = manifest.sequence_length, manifest.tokenizer
         self.held_out = not recipe.strata
         self.piece = 0 if self.held_out else manifest.piece_tokens
+        self.fits = manifest.fits and not self.held_out
         self.labels = ["Exact", "Documents", "Clean"]
         if not self.held_out:
             self.labels = ["Exact", "Nested", "Mixed", "Documents", "Clean", "Accounted"]
@@ -72,6 +73,8 @@ class Stream:
         self.sequences = 0
         self.borders = {0}  # sequences at which a shard ends
         self.border_counts: dict[int, list[int]] = {}
+        self.padding = np.zeros(len(self.numbers), np.int64)
+        self.border_padding: dict[int, list[int]] = {}
         self.rung_counts: dict[int, list[int]] = {}
         self.kept: NDArray[Any] | None = None
         self.damaged = False
@@ -91,6 +94,7 @@ class Stream:
                 break  # what follows has no place to stand
             self.borders.add(self.sequences)
             self.border_counts[self.sequences] = list(self.counts)
+            self.border_padding[self.sequences] = self.padding.tolist()
         if self.damaged:
             for label in self.labels:
                 self.faults[label] = self.faults[label] or ["not counted to the end: a shard is damaged"]
@@ -107,7 +111,11 @@ class Stream:
         if rows != shard.sequences or shard.tokens != shard.sequences * self.length:
             said = f"{shard.sequences:,} sequences, {shard.tokens:,} tokens"
             self.faults["Exact"].append(f"{shard.path}: holds {rows:,} sequences of {self.length}, not {said}")
-        columns = file.read(columns=["stratum", "document_starts"], use_threads=False).combine_chunks()
+        names = ["stratum", "document_starts", *(["padding"] if self.fits else [])]
+        columns = file.read(columns=names, use_threads=False).combine_chunks()
+        self._padded = (
+            pc.cast(columns.column("padding"), pa.int64()).to_numpy() if self.fits else np.zeros(rows, np.int64)
+        )
         self._codes = self._strata(shard.path, columns.column("stratum"))
         self._starts = columns.column("document_starts").combine_chunks()
         for rung in self.recipe.rungs:
@@ -175,7 +183,11 @@ class Stream:
         ends = position + length
         follows = np.where(new, 0, np.r_[0, ends[:-1]][: len(ends)])
         whole = np.r_[new[1:], True][: len(new)]
-        wrong = (position != follows) | (length <= 0) | (whole & (ends != self.length)) | (offset < 0)
+        filled = np.full(rows, self.length)
+        if self.fits:
+            filled[sequence[whole]] = ends[whole]
+            self._check_fit(shard.path, sequence, offset, length, filled)
+        wrong = (position != follows) | (length <= 0) | (whole & (ends != filled[sequence])) | (offset < 0)
         if wrong.any() or not np.array_equal(sequence[new], np.arange(rows)):
             at = int(sequence[wrong.argmax()]) + first if wrong.any() else "?"
             raise ValueError(f"{shard.documents}: does not cover every position once (at sequence {at})")
@@ -188,6 +200,9 @@ class Stream:
         for matrix in self._tokens(shard.path):
             low, high = np.searchsorted(sequence, (at, at + len(matrix)))
             last[low:high] = matrix[sequence[low:high] - at, ends[low:high] - 1]
+            beyond = np.arange(self.length) >= filled[at : at + len(matrix), None] if self.fits else None
+            if beyond is not None and (matrix[beyond] != self.tokenizer.end_of_document).any():
+                self.faults["Documents"].append(f"{shard.path}: padding is not the end-of-document token")
             at, most = at + len(matrix), max(most, int(matrix.max(initial=0)))
         if most >= self.tokenizer.vocabulary_size:
             self.faults["Exact"].append(f"{shard.path}: id {most} is not below {self.tokenizer.vocabulary_size}")
@@ -197,6 +212,23 @@ class Stream:
             pieces[field] = column
         for n in np.unique(codes):
             self._follow(int(n), pieces[codes == n])
+
+    def _check_fit(
+        self,
+        path: str,
+        sequence: NDArray[np.int64],
+        offset: NDArray[np.int64],
+        length: NDArray[np.int64],
+        filled: NDArray[np.int64],
+    ) -> None:
+        """No document that fits a sequence is cut, and the rest of each sequence is told as padding."""
+        cut = (offset % self.length != 0) | ((length > self.length) | (filled[sequence] > self.length))
+        if cut.any():
+            where = int(sequence[cut.argmax()])
+            self.faults["Documents"].append(f"{path}: a document is cut, though it would fit (sequence {where})")
+        if not np.array_equal(self._padded, self.length - filled):
+            self.faults["Exact"].append(f"{path}: padding is not what documents leave of the sequences")
+        np.add.at(self.padding, self._codes, self.length - filled)
 
     def _follow(self, n: int, pieces: NDArray[Any]) -> None:
         """Pieces of documents of one stratum, in order: each goes on, or begins where another ended."""
@@ -257,7 +289,9 @@ class Stream:
             "Exact": f"{shards}; {_count(rungs, 'budget', 'budgets')} to half a sequence",
             "Nested": f"{_count(rungs, 'rung', 'rungs')}, each the beginning of the next",
             "Mixed": f"{strata}, in every prefix within {furthest:.2f} of a sequence",
-            "Documents": f"{documents:,} fill every position, each ended by its token",
+            "Documents": f"{documents:,} fill every position, each ended by its token"
+            if not self.fits
+            else f"{documents:,}, none cut that fits a sequence; {int(self.padding.sum()):,} tokens of padding",
             "Clean": "no document twice" if self.held_out else "nothing held out, no document twice in a pass",
         }
         return [
@@ -300,17 +334,21 @@ class Stream:
             if rung.strata is None or counted is None:
                 continue
             amounts = {}
-            for stratum, sequences, most in zip(self.numbers, counted, available, strict=True):
+            padding = self.border_padding.get(rung.sequences, [0] * len(counted))
+            for stratum, sequences, most, padded in zip(self.numbers, counted, available, padding, strict=True):
                 tokens = sequences * self.length
-                amounts[stratum] = Amount(tokens, sequences, min(tokens, most))
+                amounts[stratum] = Amount(tokens, sequences, min(tokens - padded, most), padded)
             unique = sum(amount.unique_tokens for amount in amounts.values())
             for stratum in sorted(amounts.keys() | rung.strata.keys()):
                 mine, listed_amount = amounts.get(stratum), rung.strata.get(stratum)
                 if mine != listed_amount:
                     exact.append(f"{rung.name}: {stratum} has {_amount(mine)}, not {_amount(listed_amount)}")
-            if (unique, rung.tokens - unique) != (rung.unique_tokens, rung.repeated_tokens):
+            again = rung.tokens - unique - sum(padding)
+            if (unique, again) != (rung.unique_tokens, rung.repeated_tokens):
                 said = f"{rung.unique_tokens:,} and {rung.repeated_tokens:,}"
-                exact.append(f"{rung.name}: {unique:,} unique and {rung.tokens - unique:,} repeated tokens, not {said}")
+                exact.append(f"{rung.name}: {unique:,} unique and {again:,} repeated tokens, not {said}")
+            if sum(padding) != rung.padding_tokens:
+                exact.append(f"{rung.name}: {sum(padding):,} tokens of padding, not {rung.padding_tokens:,}")
 
     def _check_clean(self) -> None:
         first = []
@@ -340,7 +378,9 @@ def _count(things: Sized, one: str, several: str) -> str:
 def _amount(amount: Amount | None) -> str:
     if amount is None:
         return "nothing"
-    return f"{amount.sequences:,} sequences, {amount.tokens:,} tokens, {amount.unique_tokens:,} unique"
+    return f"{amount.sequences:,} sequences, {amount.tokens:,} tokens, {amount.unique_tokens:,} unique" + (
+        f", {amount.padding_tokens:,} padding" if amount.padding_tokens else ""
+    )
 
 
 def _ids(column: pa.Array) -> NDArray[Any]:

@@ -88,6 +88,7 @@ class Amount:
     tokens: _Natural
     sequences: _Natural
     unique_tokens: _Natural
+    padding_tokens: _Natural = 0
 
 
 @checked(frozen=True, config=_FORM)
@@ -102,6 +103,7 @@ class Rung:
     strata: dict[str, Amount] | None = None  # the held-out set's are not listed, nor its repeats: it has none
     unique_tokens: _Natural = 0
     repeated_tokens: _Natural = 0
+    padding_tokens: _Natural = 0
 
 
 @checked(frozen=True, config=_FORM)
@@ -218,10 +220,18 @@ class Manifest:
     curricula: dict[str, Curriculum] = field(default_factory=dict)
     dedup: dict[str, Any] | None = None
     max_document_sequences: Annotated[int, Field(ge=1)] | None = None
+    packing: Literal["concatenate", "best-fit"] = "concatenate"
+
+    @property
+    def fits(self) -> bool:
+        """Whether documents are fitted to sequences, with padding."""
+        return self.packing == "best-fit"
 
     @property
     def piece_tokens(self) -> int:
         """Tokens after which the documents of recipes are cut; 0 where they are not."""
+        if self.fits:
+            return self.sequence_length
         return (self.max_document_sequences or 0) * self.sequence_length
 
     @property

@@ -100,6 +100,7 @@ def pack(pool: Pool, wanted: Sequence[Target], out: str, shard_sequences: int) -
             [
                 {"path": f"{one.shards}/{name}.parquet", "documents": f"{one.documents}/{name}.parquet"}
                 | {key: marker[key] for key in ("sequences", "tokens", "sha256", "documents_sha256", "bytes")}
+                | ({"padding": marker["padding"]} if "padding" in marker else {})
                 for name, marker in zip(names, markers, strict=True)
             ]
         )

@@ -225,6 +225,8 @@ class Settings:
     `input_ids` is how shards keep token ids: `list`, which every reader of Parquet knows, or `binary`, each sequence as
     its ids' little-endian bytes, written and read some twenty times as fast. Of one document, `max_document_sequences`
     stand in a row at most: a longer one is cut into pieces of so many, each with a place of its own in the order.
+    `packing` is `concatenate`, which fills every sequence and cuts documents where one ends, or `best-fit`, which cuts
+    only documents longer than a sequence, and pads.
     """
 
     name: Annotated[str, Field(pattern=NAME.pattern)]
@@ -241,6 +243,7 @@ class Settings:
     shard_tokens: Count = 16_000_000
     input_ids: Literal["list", "binary"] = "list"
     max_document_sequences: Annotated[int, Field(ge=1, le=2**20)] | None = None
+    packing: Literal["concatenate", "best-fit"] = "concatenate"
     max_rejected: Annotated[float, Field(ge=0, le=1)] = 0.01
 
     SECTIONS: ClassVar[tuple[str, ...]] = ("sources", "scores", "tokenizer")

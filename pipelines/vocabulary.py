@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
@@ -59,7 +59,8 @@ def open_tokenizer(plan: Plan, pool: Pool, clusters: str) -> tuple[Tokenizer, by
         store.write_bytes(path, model)
     text = TypeAdapter(TokenizerSection).dump_json(section).decode()
     fingerprint = store.fingerprint([fingerprint, pool.edits]) if pool.edits else fingerprint
-    spec = {"fingerprint": fingerprint, "section": text, "model": path, "edits": pool.edits}
+    spec: dict[str, Any] = {"fingerprint": fingerprint, "section": text, "model": path, "edits": pool.edits}
+    spec["end"] = tokenizer.end_of_document
     return (
         tokenizer,
         model,

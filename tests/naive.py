@@ -1577,6 +1577,25 @@ def burst_phrases(text: str, known, count: int) -> list[tuple[int, int]]:
     return spans
 
 
+def best_fit(tokens, length):
+    """(sequence, place) of each document of one block, by best-fit decreasing; ties go to what came to a room last."""
+    bins = []  # [room, when it came to that room, documents]
+    for step, n in enumerate(sorted(range(len(tokens)), key=lambda n: (-tokens[n], n))):
+        fits = [one for one in bins if one[0] >= tokens[n]]
+        chosen = min(fits, key=lambda one: (one[0], -one[1])) if fits else [length, 0, []]
+        if not fits:
+            bins.append(chosen)
+        chosen[0], chosen[1] = chosen[0] - tokens[n], step
+        chosen[2].append(n)
+    out = {}
+    for sequence, (_, _, inside) in enumerate(sorted(bins, key=lambda one: one[2][0])):
+        place = 0
+        for n in sorted(inside):
+            out[n] = (sequence, place)
+            place += tokens[n]
+    return [out[n] for n in range(len(tokens))]
+
+
 def pieces(priority, text_bytes, tokens, most):
     """(start, tokens, priority) of each piece of a document; `most` tokens in a piece, 0 cuts nothing."""
     if not most:

@@ -101,6 +101,7 @@ class Rung:
         end_of_document: The token after each document.
         tokens: Tokens of the rung.
         strata: Names of its strata; none for the held-out set.
+        padded: Whether sequences may end with padding: the study packs by best fit.
         seed: The study's.
         digest: SHA-256 over the shards' hashes: what the rung holds.
         manifest: The whole manifest.
@@ -124,6 +125,7 @@ class Rung:
         self.dtype = np.dtype(tokenizer["dtype"])
         self.tokens: int = entry["tokens"]
         self.strata: list[str] = sorted(entry.get("strata", {}))
+        self.padded: bool = manifest.get("packing") == "best-fit" and name != HELD_OUT
         self.seed: int = manifest["seed"]
         self._shards = [self._shard_file(shard) for shard in entry["shards"]]
         self._documents = [(shard["documents"], shard["documents_sha256"]) for shard in entry["shards"]]
@@ -245,6 +247,16 @@ class Rung:
             mine = np.flatnonzero(shards == shard)
             out[mine] = self._ready(int(shard)).strata.take(pa.array(rows[mine])).to_pylist()
         return out.tolist()
+
+    def padding(self, sequences: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Tokens at the end of each sequence that are padding: the end-of-document token, to be left out of losses."""
+        out = np.zeros(len(sequences), np.int64)
+        shards, rows = self._locate(sequences)
+        for shard in np.unique(shards) if self.padded else ():
+            found, mine = self._ready(int(shard)).padding, np.flatnonzero(shards == shard)
+            if found is not None:
+                out[mine] = found[rows[mine]]
+        return out
 
     def documents(self, sequences: NDArray[np.int64]) -> pa.Table:
         """Which documents stand in sequences.

@@ -68,12 +68,14 @@ class Shard:
         bits: uint8 of shape (sequences, ceil(length / 8)); a bit for each token, set where a document begins.
         strata: Stratum of each sequence, as an Arrow dictionary array.
         nbytes: Bytes of the map.
+        padding: int32 of shape (sequences,), tokens at each one's end that are padding; None where there is none.
     """
 
     tokens: NDArray[Any]
     bits: NDArray[np.uint8]
     strata: pa.DictionaryArray
     nbytes: int
+    padding: NDArray[np.int32] | None = None
 
 
 def checked_bytes(path: str, sha256: str) -> bytes:
@@ -99,9 +101,10 @@ def checked_bytes(path: str, sha256: str) -> bytes:
 
 
 def decode(shard: ShardFile, data: bytes) -> pa.Table:
-    """A shard's Parquet bytes as the table that the cache maps: `tokens`, `bits`, `stratum`.
+    """A shard's Parquet bytes as the table that the cache maps: `tokens`, `bits`, `stratum`, and any `padding`.
 
-    Both types of `input_ids` are read: lists of fixed length, and `fixed_size_binary` of little-endian integers.
+    Both types of `input_ids` are read: lists of fixed length, and `fixed_size_binary` of little-endian integers. In the
+    bits, padding begins a document of its own.
 
     Raises:
         ShardError: It is no Parquet, or its rows, lengths, types or token ids are not as the manifest says.
@@ -117,10 +120,24 @@ def decode(shard: ShardFile, data: bytes) -> pa.Table:
     tokens = _tokens(shard, ids.combine_chunks())
     if tokens.size and int(tokens.max()) >= shard.vocabulary_size:
         raise shard.fail(f"holds the token {int(tokens.max())}, but the vocabulary ends before {shard.vocabulary_size}")
-    bits = _bits(shard, starts.combine_chunks())
+    padding = _padding(shard, table)
+    bits = _bits(shard, starts.combine_chunks(), padding)
     flat = pa.FixedSizeListArray.from_arrays(pa.array(tokens.reshape(-1)), shard.length)
     packed = pa.FixedSizeListArray.from_arrays(pa.array(bits.reshape(-1)), bits.shape[1])
-    return pa.table({"tokens": flat, "bits": packed, "stratum": strata.combine_chunks().dictionary_encode()})
+    columns = {"tokens": flat, "bits": packed, "stratum": strata.combine_chunks().dictionary_encode()}
+    return pa.table(columns if padding is None else {**columns, "padding": padding})
+
+
+def _padding(shard: ShardFile, table: pa.Table) -> NDArray[np.int32] | None:
+    if "padding" not in table.column_names:
+        return None
+    column = table.column("padding").combine_chunks()
+    if column.type != pa.int32() or column.null_count:
+        raise shard.fail(f"gives its padding as {column.type} with {column.null_count} nulls, not as int32")
+    padding: NDArray[np.int32] = column.to_numpy()
+    if len(padding) and not 0 <= padding.min() <= padding.max() < shard.length:
+        raise shard.fail("has a sequence of less than no padding, or of nothing else")
+    return padding
 
 
 def _tokens(shard: ShardFile, column: pa.Array) -> NDArray[Any]:
@@ -139,12 +156,15 @@ def _tokens(shard: ShardFile, column: pa.Array) -> NDArray[Any]:
     return flat.reshape(shard.sequences, shard.length)
 
 
-def _bits(shard: ShardFile, column: pa.ListArray) -> NDArray[np.uint8]:
+def _bits(shard: ShardFile, column: pa.ListArray, padding: NDArray[np.int32] | None) -> NDArray[np.uint8]:
     lists, positions = column.value_lengths().to_numpy(zero_copy_only=False), column.flatten().to_numpy()
     if len(positions) and not 0 <= positions.min() <= positions.max() < shard.length:
         raise shard.fail("has a document that begins outside its sequence")
     dense = np.zeros((shard.sequences, shard.length), np.bool_)
     dense[np.repeat(np.arange(shard.sequences), lists), positions] = True
+    if padding is not None:
+        padded = np.flatnonzero(padding)
+        dense[padded, shard.length - padding[padded]] = True
     return np.packbits(dense, axis=1)
 
 
@@ -175,4 +195,5 @@ def map_file(path: str, shard: ShardFile) -> Shard | None:
         bits=bits.flatten().to_numpy().reshape(shard.sequences, -1),
         strata=strata,
         nbytes=source.size(),
+        padding=table.column("padding").chunk(0).to_numpy() if "padding" in table.column_names else None,
     )

@@ -81,15 +81,33 @@ class Batch:
     def inputs_and_labels(self, *, across: bool = True) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Inputs and the labels that follow them, shifted by one; int64 of shape (n, length - 1).
 
-        Models that shift inside, as Hugging Face's do, take `tokens` as inputs and as labels.
+        Models that shift inside, as Hugging Face's do, take `tokens` as inputs and `labels()` as labels. Padding is
+        -100 in either, which losses leave out.
 
         Args:
             across: Whether the first token of a document is predicted from the end of the one before; else its label is
                 -100, which losses leave out.
         """
-        ids = self.tokens.astype(np.int64)
-        labels = ids[:, 1:]
-        return ids[:, :-1], labels if across else np.where(self.position_ids[:, 1:] == 0, -100, labels)
+        labels = self.labels()[:, 1:]
+        inputs = self.tokens[:, :-1].astype(np.int64)
+        return inputs, labels if across else np.where(self.position_ids[:, 1:] == 0, -100, labels)
+
+    @cached_property
+    def padding(self) -> NDArray[np.int64]:
+        """Tokens at the end of each sequence that are padding; int64[n], all 0 where a study concatenates documents."""
+        out = np.zeros(len(self), np.int64)
+        for number, rung in enumerate(self.stream.rungs):
+            mine = np.flatnonzero(self.places.rungs == number)
+            if len(mine) and rung.padded:
+                out[mine] = rung.padding(self.places.sequences[mine])
+        return out
+
+    def labels(self) -> NDArray[np.int64]:
+        """The tokens, with -100 for padding: labels of models that shift inside; int64 of shape (n, length)."""
+        labels = self.tokens.astype(np.int64)
+        if self.padding.any():
+            labels[np.arange(labels.shape[1]) >= labels.shape[1] - self.padding[:, None]] = -100
+        return labels
 
     def strata(self) -> list[str]:
         """The stratum of each sequence."""

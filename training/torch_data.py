@@ -16,10 +16,10 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from .stream import Batch, Stream
 
 
-def tensors(tokens: Any) -> dict[str, Any]:
-    """Tokens as `input_ids` and `labels`, int64, which share their memory."""
-    ids = torch.from_numpy(np.asarray(tokens).astype(np.int64))
-    return {"input_ids": ids, "labels": ids}
+def tensors(batch: Batch) -> dict[str, Any]:
+    """Tokens as `input_ids` and `labels`, int64, which share their memory but where padding is left out of labels."""
+    ids = torch.from_numpy(batch.tokens.astype(np.int64))
+    return {"input_ids": ids, "labels": torch.from_numpy(batch.labels()) if batch.padding.any() else ids}
 
 
 class Sequences(Dataset):
@@ -38,11 +38,12 @@ class Sequences(Dataset):
 
     def __getitem__(self, position: int) -> dict[str, Any]:
         """The tensors of one sequence, of shape (length,)."""
-        return tensors(self.stream[position])
+        return self.__getitems__([position])[0]
 
     def __getitems__(self, positions: Sequence[int]) -> list[dict[str, Any]]:
         """Several at once: PyTorch's loaders ask so, and shards are looked up once."""
-        return [tensors(row) for row in self.stream.batch(np.asarray(positions, np.int64)).tokens]
+        every = tensors(self.stream.batch(np.asarray(positions, np.int64)))
+        return [{name: column[n] for name, column in every.items()} for n in range(len(positions))]
 
 
 class Batches(IterableDataset):
@@ -87,7 +88,7 @@ class Batches(IterableDataset):
                 return
             self._given += 1
             batch = self.stream.batch(positions)
-            yield tensors(batch.tokens) if self.make is None else self.make(batch)
+            yield tensors(batch) if self.make is None else self.make(batch)
 
     def state_dict(self) -> dict[str, int]:
         """Batches that this worker gave."""
@@ -105,4 +106,4 @@ def masked(batch: Batch) -> dict[str, Any]:
     """
     mask = torch.from_numpy(batch.attention_mask())[:, None]
     positions = torch.from_numpy(batch.position_ids.astype(np.int64))
-    return {**tensors(batch.tokens), "position_ids": positions, "attention_mask": mask}
+    return {**tensors(batch), "position_ids": positions, "attention_mask": mask}

@@ -138,7 +138,7 @@ class Trainer:
         rate = self.run.optimisation.rate(self.step, self.steps, self.model.shape.width)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        labels = used * (self.stream.length - 1)
+        labels = used * (self.stream.length - 1) - int(batch.padding[:used].sum())
         total = 0.0
         for start in range(0, used, self.at_once):
             loss = self._loss(batch, start, min(start + self.at_once, used))
@@ -159,13 +159,16 @@ class Trainer:
         import torch
 
         ids = torch.from_numpy(batch.tokens[start:stop].astype(np.int64)).to(self.device, non_blocking=True)
+        labels = ids
+        if batch.padding.any():
+            labels = torch.from_numpy(batch.labels()[start:stop]).to(self.device, non_blocking=True)
         extra: dict[str, Any] = {}
         if self.run.masked:
             extra["positions"] = torch.from_numpy(batch.position_ids[start:stop, :-1].astype(np.int64)).to(self.device)
             numbers = torch.from_numpy(batch.document_numbers[start:stop, :-1].astype(np.int64)).to(self.device)
             extra["mask"] = (numbers[:, :, None] == numbers[:, None, :]).tril()
         with torch.autocast(self.device, torch.bfloat16, enabled=self.machine.bfloat16):
-            return self.loss_of(ids[:, :-1].contiguous(), ids[:, 1:].contiguous(), **extra)
+            return self.loss_of(ids[:, :-1].contiguous(), labels[:, 1:].contiguous(), **extra)
 
     def evaluate(self) -> float:
         """Loss on the whole held-out set, in nats per token."""
