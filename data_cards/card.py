@@ -7,12 +7,14 @@ documents for `configs`, `size_categories` and `tags`. Every name may come from 
 
 from __future__ import annotations
 
-import json
-import re
 from typing import TYPE_CHECKING, Any
 
+from .datasheet import FROM_INPUT, counted_by, datasheet, languages, ledger_command, licences, stratum_command
+from .markdown import fenced, numbers, plain, plural, python_string, table_of, yaml_string
+from .words import others, own_keys, place, yaml_place
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 HELD_OUT = "held_out"
 """The configuration of the held-out set; no recipe may have this name."""
@@ -26,8 +28,6 @@ _OUTCOMES = {
     "held_out": "held out, or near to what is",
     "rejected": "rejected as unreadable",
 }
-_LISTED = re.compile(r"^(\s*\d*)([-+.)])(?=\s|-)")
-_SPECIAL = re.compile(r"([\\`*_{}\[\]|~$#!@]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
 
 
 def configuration(recipe: str, rung: str) -> str:
@@ -39,19 +39,22 @@ def configuration(recipe: str, rung: str) -> str:
     return f"{recipe}-{rung}"
 
 
-def render_card(manifest: dict[str, Any]) -> str:
+def render_card(manifest: dict[str, Any], words: dict[str, str] | None = None) -> str:
     """A study's README.md.
 
     Args:
         manifest: As `manifest.json` holds it.
+        words: What people wrote into an earlier card, as `words.read_words` gives it.
 
     Returns:
         YAML front matter and Markdown; the same text for the same manifest, whatever the order of its keys.
     """
+    words = words or {}
     recipes = dict(sorted(manifest["recipes"].items()))
     sections = [
-        _front_matter(manifest, recipes),
+        _front_matter(manifest, recipes, words),
         _introduction(manifest, recipes),
+        place("summary", words),
         _loading(recipes, manifest["held_out"]),
         _rungs(recipes),
         _mixture(recipes),
@@ -62,18 +65,22 @@ def render_card(manifest: dict[str, Any]) -> str:
         _duplicates(manifest),
         *_contamination(manifest),
         _making(manifest),
+        datasheet(manifest, words),
+        *others(words),
         _checking(manifest),
     ]
     return "\n\n".join(sections) + "\n"
 
 
-def _front_matter(manifest: dict[str, Any], recipes: dict[str, Any]) -> str:
+def _front_matter(manifest: dict[str, Any], recipes: dict[str, Any], words: dict[str, str]) -> str:
     held = manifest["held_out"]
     rows = sum(recipe["rungs"][-1]["sequences"] for recipe in recipes.values()) + (held["sequences"] if held else 0)
     rows += sum(one["sequences"] for one in manifest.get("curricula", {}).values())
     lines = [
         "---",
-        f"pretty_name: {_yaml(manifest['name'])}",
+        f"pretty_name: {yaml_string(manifest['name'])}",
+        *_listed_key("language", languages(manifest), words),
+        *_listed_key("license", licences(manifest), words),
         "task_categories:",
         "- text-generation",
         "size_categories:",
@@ -91,7 +98,12 @@ def _front_matter(manifest: dict[str, Any], recipes: dict[str, Any]) -> str:
         lines += _configuration(configuration(name, one["rung"]), "train", one["shards"])
     if held:
         lines += _configuration(HELD_OUT, "test", held["shards"])
-    return "\n".join([*lines, "---"])
+    return "\n".join([*lines, *yaml_place(words), "---"])
+
+
+def _listed_key(key: str, values: Sequence[str], words: dict[str, str]) -> list[str]:
+    """A key of the YAML with its values, unless there are none or a person gives it."""
+    return [f"{key}:", *(f"- {value}" for value in values)] if values and key not in own_keys(words) else []
 
 
 def _size(rows: int) -> str:
@@ -103,16 +115,16 @@ def _size(rows: int) -> str:
 
 
 def _configuration(name: str, split: str, shards: Sequence[dict[str, Any]]) -> list[str]:
-    paths = [f"    - {_yaml(shard['path'])}" for shard in shards]
-    return [f"- config_name: {_yaml(name)}", "  data_files:", f"  - split: {split}", "    path:", *paths]
+    paths = [f"    - {yaml_string(shard['path'])}" for shard in shards]
+    return [f"- config_name: {yaml_string(name)}", "  data_files:", f"  - split: {split}", "    path:", *paths]
 
 
 def _introduction(manifest: dict[str, Any], recipes: dict[str, Any]) -> str:
     rungs = max(len(recipe["rungs"]) for recipe in recipes.values())
     length = manifest["sequence_length"]
     what = (
-        f"Training shards of exact token budgets, made by TokenLadder: {_plural(len(recipes), 'recipe')} (which "
-        f"documents, in which shares), each as a ladder of {_plural(rungs, 'rung')} (token budgets). Every rung is the "
+        f"Training shards of exact token budgets, made by TokenLadder: {plural(len(recipes), 'recipe')} (which "
+        f"documents, in which shares), each as a ladder of {plural(rungs, 'rung')} (token budgets). Every rung is the "
         "beginning of the next. In every beginning of the stream each stratum is within one sequence of its weight."
     )
     columns = [
@@ -120,13 +132,13 @@ def _introduction(manifest: dict[str, Any], recipes: dict[str, Any]) -> str:
         ("stratum", "the source, or the part of a source, that the sequence is from"),
         ("document\\_starts", "positions at which a document begins; before the first is the rest of an earlier one"),
     ]
-    table = _table(("column", "what it holds"), columns, texts=2)
-    return f"# {_text(manifest['name'])}\n\n{what}\n\nA row is one sequence of {length:,} tokens:\n\n{table}"
+    table = table_of(("column", "what it holds"), columns, texts=2)
+    return f"# {plain(manifest['name'])}\n\n{what}\n\nA row is one sequence of {length:,} tokens:\n\n{table}"
 
 
 def _loading(recipes: dict[str, Any], held: dict[str, Any] | None) -> str:
     name, recipe = next(iter(recipes.items()))
-    largest = _python(configuration(name, recipe["rungs"][-1]["name"]))
+    largest = python_string(configuration(name, recipe["rungs"][-1]["name"]))
     code = [
         "from datasets import load_dataset",
         "",
@@ -134,21 +146,21 @@ def _loading(recipes: dict[str, Any], held: dict[str, Any] | None) -> str:
     ]
     if held:
         code.append(f'held_out = load_dataset("path/to/this/folder", "{HELD_OUT}", split="test")')
-    return "## Load\n\n" + _fenced("python", "\n".join(code))
+    return "## Load\n\n" + fenced("python", "\n".join(code))
 
 
 def _rungs(recipes: dict[str, Any]) -> str:
     rows = [
         (
-            _text(configuration(name, rung["name"])),
-            *_numbers(rung["requested_tokens"], rung["tokens"], rung["sequences"]),
-            *_numbers(rung["unique_tokens"], rung["repeated_tokens"], len(rung["shards"])),
+            plain(configuration(name, rung["name"])),
+            *numbers(rung["requested_tokens"], rung["tokens"], rung["sequences"]),
+            *numbers(rung["unique_tokens"], rung["repeated_tokens"], len(rung["shards"])),
         )
         for name, recipe in recipes.items()
         for rung in recipe["rungs"]
     ]
     heads = ("configuration", "requested tokens", "tokens", "sequences", "unique tokens", "repeated tokens", "shards")
-    return "## Rungs\n\n" + _table(heads, rows)
+    return "## Rungs\n\n" + table_of(heads, rows) + "\n\n" + counted_by("tokenladder verify .")
 
 
 def _mixture(recipes: dict[str, Any]) -> str:
@@ -158,9 +170,16 @@ def _mixture(recipes: dict[str, Any]) -> str:
         for stratum, weight in sorted(recipe["strata"].items()):
             share = f"{100 * weight['weight'] / weight['of']:.3f} %"
             amount = largest["strata"][stratum]
-            rows.append((_text(name), _text(stratum), share, *_numbers(amount["tokens"], amount["unique_tokens"])))
+            rows.append((plain(name), plain(stratum), share, *numbers(amount["tokens"], amount["unique_tokens"])))
     heads = ("recipe", "stratum", "weight", "tokens in the largest rung", "unique tokens")
-    return "## Mixture\n\n" + _table(heads, rows, texts=2) + "".join(map(_course, recipes, recipes.values()))
+    command = counted_by("\n".join(stratum_command(name) for name in recipes))
+    return (
+        "## Mixture\n\n"
+        + table_of(heads, rows, texts=2)
+        + "".join(map(_course, recipes, recipes.values()))
+        + "\n\n"
+        + command
+    )
 
 
 def _course(name: str, recipe: dict[str, Any]) -> str:
@@ -172,36 +191,48 @@ def _course(name: str, recipe: dict[str, Any]) -> str:
         (f"{bend['sequences']:,}", *(f"{100 * bend['weights'].get(one, 0) / 2**32:.3f} %" for one in strata))
         for bend in recipe["course"]
     ]
-    told = f"Weights of {_text(name)} change along the stream, linearly between these places; above are their means."
-    return f"\n\n{told}\n\n" + _table(("after sequences", *map(_text, strata)), rows)
+    told = f"Weights of {plain(name)} change along the stream, linearly between these places; above are their means."
+    return f"\n\n{told}\n\n" + table_of(("after sequences", *map(plain, strata)), rows)
 
 
 def _curricula(manifest: dict[str, Any]) -> list[str]:
     """Orders of a rung's documents, with the proof of each."""
     rows = []
     for name, one in sorted(manifest.get("curricula", {}).items()):
-        how = [_text(one["order"])]
-        how += [f"{key} {_text(one[key])}" for key in ("pace", "buckets", "sweeps", "phases") if key in one]
+        how = [plain(one["order"])]
+        how += [f"{key} {plain(one[key])}" for key in ("pace", "buckets", "sweeps", "phases") if key in one]
         rank = "–" if one["spearman"] is None else f"{one['spearman']:+.4f}"
         of = configuration(one["recipe"], one["rung"])
         cells = (configuration(name, one["rung"]), of, one["sort"] or "–")
-        rows.append((*map(_text, cells), ", ".join([*how, *(["mixed"] if one["mixed"] else [])]), rank))
+        rows.append((*map(plain, cells), ", ".join([*how, *(["mixed"] if one["mixed"] else [])]), rank))
     heads = ("configuration", "documents of", "difficulty", "order", "rank correlation with the difficulty")
     told = "Exactly the documents of a rung, each with its tokens of that rung, in another order."
-    return ["## Curricula\n\n" + told + "\n\n" + _table(heads, rows, texts=4)] if rows else []
+    return (
+        [
+            "## Curricula\n\n"
+            + told
+            + "\n\n"
+            + table_of(heads, rows, texts=4)
+            + "\n\n"
+            + counted_by("tokenladder verify .")
+        ]
+        if rows
+        else []
+    )
 
 
 def _sources(counts: dict[str, Any]) -> str:
     rows = [
         (
-            _text(name),
-            *_numbers(one["records"], one["documents"]),
+            plain(name),
+            *numbers(one["records"], one["documents"]),
             f"{one['bytes'] / 1e6:,.1f}",
             f"{one['text_bytes'] / 1e6:,.1f}",
         )
         for name, one in sorted(counts.items())
     ]
-    return "## Sources\n\n" + _table(("source", "records", "documents", "MB read", "MB of text"), rows)
+    table = table_of(("source", "records", "documents", "MB read", "MB of text"), rows)
+    return f"## Sources\n\n{table}\n\n{FROM_INPUT}"
 
 
 def _funnel(name: str, recipe: dict[str, Any]) -> str:
@@ -210,16 +241,18 @@ def _funnel(name: str, recipe: dict[str, Any]) -> str:
     rows = []
     for outcome, words in _OUTCOMES.items():
         cells = [source["outcomes"][outcome] for source in sources.values()]
-        rows.append((words, *_numbers(*(cell["records"] for cell in cells))))
+        rows.append((words, *numbers(*(cell["records"] for cell in cells))))
         reasons = sorted({reason for cell in cells for reason in cell["reasons"]})
         rows += [
-            (f"– {_text(reason)}", *_numbers(*(cell["reasons"].get(reason, 0) for cell in cells))) for reason in reasons
+            (f"– {plain(reason)}", *numbers(*(cell["reasons"].get(reason, 0) for cell in cells))) for reason in reasons
         ]
-    rows.append(("**all records**", *_numbers(*(source["records"] for source in sources.values()))))
-    rules = "\n".join(f"{n}. {_text(rule)}" for n, rule in enumerate(recipe["rules"], 1))
+    rows.append(("**all records**", *numbers(*(source["records"] for source in sources.values()))))
+    rules = "\n".join(f"{n}. {plain(rule)}" for n, rule in enumerate(recipe["rules"], 1))
     kept = f"Rules, in order:\n\n{rules}" if rules else "No rules: every document may be in."
-    table = _table(("records", *map(_text, sources)), rows)
-    return f"## Recipe {_text(name)}\n\n{kept}\n\nWhere every record went:\n\n{table}{_masks(sources)}"
+    table = table_of(("records", *map(plain, sources)), rows)
+    command = ledger_command(name, ("source", "outcome", "reason"))
+    table = f"Where every record went:\n\n{table}{_masks(sources)}"
+    return f"## Recipe {plain(name)}\n\n{kept}\n\n{table}\n\n{counted_by(command)}"
 
 
 def _masks(sources: dict[str, Any]) -> str:
@@ -228,7 +261,7 @@ def _masks(sources: dict[str, Any]) -> str:
     for source in sources.values():
         for kind, n in source["outcomes"]["kept"].get("masks", {}).items():
             masks[kind] = masks.get(kind, 0) + n
-    told = ", ".join(f"{_text(kind)} ({n:,})" for kind, n in sorted(masks.items()))
+    told = ", ".join(f"{plain(kind)} ({n:,})" for kind, n in sorted(masks.items()))
     return f"\n\nMasked in the text of kept records: {told}." if told else ""
 
 
@@ -245,7 +278,7 @@ def _diversity(manifest: dict[str, Any]) -> str:
             for dimension in sorted(pool.keys() - {"means"}):
                 one, after = pool[dimension], kept.get(dimension)
                 if one["values"] > 1 and after is not None:
-                    rows.append((_text(name), _text(stratum), *_compared(dimension, one, after)))
+                    rows.append((plain(name), plain(stratum), *_compared(dimension, one, after)))
     if not rows:
         return "## Diversity\n\nNo host, date, licence or label is known of the documents, or there is one of each."
     heads = ("recipe", "stratum", "of", "effective", "most common before", "share before", "share after")
@@ -253,16 +286,16 @@ def _diversity(manifest: dict[str, Any]) -> str:
         "Before any rule and in the largest rung, by documents. The effective number is how many equally common values "
         "would be as diverse (Hill's number of order 1):"
     )
-    return f"## Diversity\n\n{told}\n\n{_table(heads, rows, texts=3)}"
+    return f"## Diversity\n\n{told}\n\n{table_of(heads, rows, texts=3)}\n\n{FROM_INPUT}"
 
 
 def _compared(dimension: str, before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:
     first = before["most"][0]
     left = next((one["documents"] for one in after["most"] if one["value"] == first["value"]), None)
     return (
-        _DIMENSIONS.get(dimension, _text(dimension)),
+        _DIMENSIONS.get(dimension, plain(dimension)),
         f"{before['effective']:,.1f} → {after['effective']:,.1f}",
-        _text(first["value"]),
+        plain(first["value"]),
         _share(first["documents"], before["documents"]),
         "–" if left is None else _share(left, after["documents"]),
     )
@@ -283,37 +316,37 @@ def _duplicates(manifest: dict[str, Any]) -> str:
         return "## Near duplicates\n\nNo documents were compared."
     rows = [
         (
-            _text(name),
+            plain(name),
             f"{one['documents']:,}",
             f"{one['duplicates']:,}",
             _share(one["duplicates"], one["documents"]),
             _share(one["duplicate_bytes"], one["bytes"]),
-            ", ".join(f"{_text(source)} {n:,}" for source, n in sorted(one["leaders"].items())) or "–",
+            ", ".join(f"{plain(source)} {n:,}" for source, n in sorted(one["leaders"].items())) or "–",
         )
         for name, one in sorted(found["sources"].items())
     ]
     heads = ("source", "documents", "duplicates", "of documents", "of bytes", "of documents in")
-    text = "## Near duplicates\n\nIn the whole pool, before any rule:\n\n" + _table(heads, rows)
+    text = "## Near duplicates\n\nIn the whole pool, before any rule:\n\n" + table_of(heads, rows)
     repeats = [
-        (_text(name), rung["name"], f"{rung['documents']:,}", _share(rung["duplicates"], rung["documents"]))
+        (plain(name), rung["name"], f"{rung['documents']:,}", _share(rung["duplicates"], rung["documents"]))
         for name, recipe in sorted(manifest["recipes"].items())
         for rung in recipe["rungs"]
         if rung["duplicates"]
     ]
     if repeats:
         text += "\n\nDocuments of a rung with a near duplicate before them in it:\n\n"
-        text += _table(("recipe", "rung", "documents", "repeated"), repeats, texts=2)
-    return text
+        text += table_of(("recipe", "rung", "documents", "repeated"), repeats, texts=2)
+    return f"{text}\n\n{FROM_INPUT}"
 
 
 def _contamination(manifest: dict[str, Any]) -> list[str]:
     """Which items of evaluation sets stand in the pool: nothing for a study that looks for none."""
     rows = [
         (
-            _text(score),
-            _text(name),
-            *_numbers(one["items"], one["items"] - one["too_short"], one["found"], one["answered"]),
-            ", ".join(f"{_text(source)} {n:,}" for source, n in sorted(one["documents"].items())) or "–",
+            plain(score),
+            plain(name),
+            *numbers(one["items"], one["items"] - one["too_short"], one["found"], one["answered"]),
+            ", ".join(f"{plain(source)} {n:,}" for source, n in sorted(one["documents"].items())) or "–",
         )
         for score, found in sorted((manifest.get("contamination") or {}).items())
         for name, one in found["sets"].items()
@@ -322,7 +355,7 @@ def _contamination(manifest: dict[str, Any]) -> list[str]:
         return []
     heads = ("score", "set", "items", "looked for", "found", "with their answer", "in documents of")
     text = "Items of evaluation sets that documents of the whole pool hold, before any rule:"
-    return [f"## Evaluation sets\n\n{text}\n\n{_table(heads, rows, texts=2)}"]
+    return [f"## Evaluation sets\n\n{text}\n\n{table_of(heads, rows, texts=2)}\n\n{FROM_INPUT}"]
 
 
 def _share(part: int, whole: int) -> str:
@@ -332,14 +365,14 @@ def _share(part: int, whole: int) -> str:
 def _making(manifest: dict[str, Any]) -> str:
     tokenizer, dedup, held = manifest["tokenizer"], manifest["dedup"], manifest["held_out"]
     identity = ", ".join(f"{key} {value}" for key, value in sorted(tokenizer["identity"].items()) if key != "type")
-    stored = f"{tokenizer['vocabulary_size']:,} ids stored as {_text(tokenizer['dtype'])}"
+    stored = f"{tokenizer['vocabulary_size']:,} ids stored as {plain(tokenizer['dtype'])}"
     ends = f"id {tokenizer['end_of_document']} ends each document"
     candidates = f"{dedup['bands']} bands of {dedup['rows']} values find candidates"
     proof = "a Jaccard similarity" if dedup["proof"] == "exact" else "an estimated Jaccard similarity"
     decides = f"{proof} of at least {dedup['threshold']:g} decides"
     runs = f"{dedup['ngram'] or 'the usual number of'} {_UNITS[dedup['unit']]}"
     lines = [
-        f"- **Tokenizer:** {_text(tokenizer['identity']['type'])}, {stored}; {ends}. {_text(identity)}",
+        f"- **Tokenizer:** {plain(tokenizer['identity']['type'])}, {stored}; {ends}. {plain(identity)}",
         f"- **Near duplicates:** MinHash over shingles of {runs}: {candidates}; {decides}.",
         f"- **Seed:** {manifest['seed']}",
     ]
@@ -353,53 +386,17 @@ def _making(manifest: dict[str, Any]) -> str:
 
 
 def _checking(manifest: dict[str, Any]) -> str:
-    versions = _table(("", "version"), [(_text(k), _text(v)) for k, v in sorted(manifest["versions"].items())], texts=2)
+    versions = table_of(
+        ("", "version"), [(plain(k), plain(v)) for k, v in sorted(manifest["versions"].items())], texts=2
+    )
     return f"""## Verify
 
-{_fenced("bash", "tokenladder verify path/to/this/folder")}
+{fenced("bash", "tokenladder verify path/to/this/folder")}
 
-This counts everything above again, from the shards and from the ledger, which gives each record its outcome and why.
+This counts rungs, mixture, curricula and where every record went again, from the shards and from the ledger, which
+gives each record its outcome and why.
 
-- Root hash over all shards, ledgers and counts: {_text(manifest["root_hash"])}
-- Fingerprint of the study and its input: {_text(manifest["fingerprint"])}
+- Root hash over all shards, ledgers and counts: {plain(manifest["root_hash"])}
+- Fingerprint of the study and its input: {plain(manifest["fingerprint"])}
 
 {versions}"""
-
-
-def _plural(n: int, word: str) -> str:
-    return f"{n} {word}" if n == 1 else f"{n} {word}s"
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> str:
-    rule = ["---" if n < texts else "---:" for n in range(len(heads))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows))
-
-
-def _numbers(*values: int) -> tuple[str, ...]:
-    return tuple(f"{value:,}" for value in values)
-
-
-def _text(value: object) -> str:
-    """A value as Markdown that shows just its characters: no markup, no HTML, no link, no second line."""
-    plain = "".join(sign if sign.isprintable() else " " for sign in str(value))
-    plain = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _LISTED.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", plain))
-
-
-def _yaml(value: str) -> str:
-    """A string as a double-quoted YAML scalar: JSON, with the signs escaped that YAML does not take as they are."""
-    plain = value.encode("utf-8", "replace").decode()
-    quoted = json.dumps(plain, ensure_ascii=False)
-    return "".join(sign if sign.isprintable() else f"\\U{ord(sign):08x}" for sign in quoted)
-
-
-def _python(value: str) -> str:
-    quoted = ascii(value)
-    return quoted if set(quoted[1:-1]) & set('"\\') else f'"{quoted[1:-1]}"'
-
-
-def _fenced(language: str, code: str) -> str:
-    """A code block whose fence is longer than any row of backticks inside."""
-    longest = max((len(run) for run in re.findall("`+", code)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{code}\n{fence}"

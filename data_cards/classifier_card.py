@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .card import _numbers, _table, _text, _yaml
+from .markdown import numbers, plain, table_of, yaml_string
 
 _COUNTS = {
     "read": "read",
@@ -26,28 +26,35 @@ def render_classifier_card(report: dict[str, Any]) -> str:
     """
     name = report["name"]
     model = report["models"]["model.bin"]
-    front = ["---", f"pretty_name: {_yaml(name)}", "library_name: fasttext", "tags:", "- text-classification", "---"]
+    front = [
+        "---",
+        f"pretty_name: {yaml_string(name)}",
+        "library_name: fasttext",
+        "tags:",
+        "- text-classification",
+        "---",
+    ]
     scored = report["scored"]
     if scored is None:
         what = (
-            f"A fastText classifier that tells {_text(report['positive'])} from "
-            f"{', '.join(_text(label) for label in report['labels'][1:])}."
+            f"A fastText classifier that tells {plain(report['positive'])} from "
+            f"{', '.join(plain(label) for label in report['labels'][1:])}."
         )
         value = f"label = {json.dumps(report['positive'])}"
         rule = '{ score = "quality", top = 0.1 }'
     else:
         what = (
-            f"A fastText classifier of {_text(scored['score'])} in {len(scored['bins'])} bins; the mean of the bins by "
+            f"A fastText classifier of {plain(scored['score'])} in {len(scored['bins'])} bins; the mean of the bins by "
             "probability is the score."
         )
         value = "expected = true"
         rule = f'{{ score = "quality.expected", min = {scored["threshold"]:g} }}'
     use = f'[scores.quality]\ntype  = "fasttext"\nmodel = "model.bin"\n{value}\n\n[recipes.good]\nkeep = [{rule}]'
-    documents = _table(
+    documents = table_of(
         ("class", *_COUNTS.values()),
-        [(_text(label), *_numbers(*(counts[key] for key in _COUNTS))) for label, counts in report["documents"].items()],
+        [(plain(label), *numbers(*(counts[key] for key in _COUNTS))) for label, counts in report["documents"].items()],
     )
-    at = _table(
+    at = table_of(
         ("at least", "precision", "recall", "share taken"),
         [
             (f"{one['threshold']:g}", f"{one['precision']:.3f}", f"{one['recall']:.3f}", f"{one['share']:.3f}")
@@ -60,10 +67,10 @@ def render_classifier_card(report: dict[str, Any]) -> str:
     if scored is not None:
         figures.append(f"mean absolute error {model['mean_absolute_error']:.3f}")
         figures.append(f"correlation {model['correlation']:.3f}")
-    files = _table(
+    files = table_of(
         ("file", "bytes", "area under the ROC curve", "accuracy", "SHA-256"),
         [
-            (file, *_numbers(one["bytes"]), f"{one['auc'] or 0:.4f}", f"{one['accuracy']:.4f}", f"`{one['sha256']}`")
+            (file, *numbers(one["bytes"]), f"{one['auc'] or 0:.4f}", f"{one['accuracy']:.4f}", f"`{one['sha256']}`")
             for file, one in report["models"].items()
         ],
     )
@@ -75,7 +82,7 @@ def render_classifier_card(report: dict[str, Any]) -> str:
     versions = ", ".join(f"{key} {value}" for key, value in report["versions"].items())
     made = f"Trained with one thread and seed {report['seed']}: {training}. Versions: {versions}."
     sections = [
-        f"# {_text(name)}\n\n{what}\n\n```toml\n{use}\n```",
+        f"# {plain(name)}\n\n{what}\n\n```toml\n{use}\n```",
         f"## Measured\n\n{measured}\n\n{at}\n\n![ROC curve](roc.svg)",
         f"## Documents\n\n{documents}",
         f"## Files\n\n{files}\n\n{made}",

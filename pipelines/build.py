@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from ..data_cards.card import render_card
 from ..tokenizers.loading import FILES
 from . import (
     boilerplate,
@@ -27,6 +26,7 @@ from . import (
     shards,
     store,
 )
+from .card import card_files, withdraw_card
 from .engine import Engine
 from .parts import read_all
 from .pool import PIPELINES, Pool
@@ -139,8 +139,7 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
     fingerprint = manifest.fingerprint(plan, summaries, tokenizer.identity())
     target = store.join(plan.out, "manifest.json")
     if store.exists(target) and store.read_json(target).get("fingerprint") != fingerprint:
-        for name in ("README.md", PAGE, "manifest.json"):  # what they list is about to be replaced
-            store.remove(store.join(plan.out, name))
+        _withdraw(plan.out)
     sequences = max(1, settings.shard_tokens // settings.sequence_length)
     targets = [shards.Target(planned[name], f"shards/{name}", f"documents/{name}") for name in recipes]
     if held:
@@ -205,9 +204,16 @@ def _evidence(plan: Plan, pool: Pool, fingerprint: str, clusters: str, excluded:
     }
 
 
+def _withdraw(out: str) -> None:
+    """Remove what lists files that are about to be replaced."""
+    withdraw_card(out)
+    for name in (PAGE, "manifest.json"):
+        store.remove(store.join(out, name))
+
+
 def _publish(plan: Plan, value: dict[str, Any], model: bytes, found: dict[str, Any]) -> None:
     """Write what describes the result, and last the manifest; files that would not change are left alone."""
-    files = {"study.toml": plan.study.text.encode(), "README.md": render_card(value).encode()}
+    files = {"study.toml": plan.study.text.encode(), **card_files(plan.out, value)}
     files |= report_files(value, found)
     if model:
         files[FILES[plan.study.tokenizer.type]] = model

@@ -17,7 +17,7 @@ from ..training.reference.commands import train_reference
 from . import document_commands as documents
 from .completion_command import completion
 from .init_command import init, schema
-from .report_command import report
+from .report_command import card, report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -345,22 +345,6 @@ def count_tokens(out: str, rung: str, tokenizers: tuple[str, ...], *, as_json: b
         show_counts(counted)
 
 
-@cli.command(short_help="Print the data card of a result.")
-@click.argument("out", type=click.Path())
-def card(out: str) -> None:
-    """Print the data card of a result.
-
-    Example: tokenladder card built
-    """
-    from ..data_cards.card import render_card
-    from . import store
-
-    path = store.join(store.absolute(out), "manifest.json")
-    if not store.exists(path):
-        raise store.UserError(f"{out}: holds no manifest.json. Give the folder of a finished build.")
-    click.echo(render_card(store.read_json(path)))
-
-
 cli.add_command(init)
 cli.add_command(schema)
 cli.add_command(completion)
@@ -374,6 +358,7 @@ cli.add_command(scaling.design)
 cli.add_command(scaling.fit)
 cli.add_command(reconcile)
 cli.add_command(train_reference)
+cli.add_command(card)
 cli.add_command(report)
 
 

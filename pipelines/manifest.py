@@ -69,7 +69,7 @@ def fingerprint(plan: Plan, summaries: dict[str, dict[str, Any]], tokenizer: dic
                 [source.name, source.source.identity(), [summaries[name]["digest"] for name, _ in source.slices]]
                 for source in plan.sources
             ],
-            "scores": {name: score.identity() for name, score in study.scores.items()},
+            "scores": {name: score.identity() for name, score in plan.study.scores.items()},
             "tokenizer": tokenizer,
         }
     )
@@ -108,6 +108,7 @@ def assemble(  # noqa: PLR0917 everything that a manifest tells
             "end_of_document": tokenizer.end_of_document,
             "dtype": tokenizer.dtype.name,
         },
+        "scores": {name: score.identity() for name, score in plan.study.scores.items()},
         "dedup": plan.dedup,
         "duplicates": duplicates.counts,
         "repeated_lines": repeated_lines,
