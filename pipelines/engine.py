@@ -158,7 +158,7 @@ class Engine:
         from .transforms import run
 
         try:
-            run(transform, options)
+            run(transform, options, dry=self.runner.dry)
         except Exception as error:
             found = _CARRIED.search(str(error))
             if found is None:
@@ -169,4 +169,4 @@ class Engine:
             kind, message = json.loads(found[1])
             raise (store.UserError if kind == "UserError" else OSError)(message) from None
         if self.runner.dry:
-            raise runners.DryRun("Dry run: the job of the first stage was made, and nothing was run.")
+            raise runners.DryRun(f"Dry run: the job of the stage '{transform.label}' was made. Nothing was run.")

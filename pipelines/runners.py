@@ -104,7 +104,7 @@ def choose(arguments: Sequence[str]) -> Runner:
         _need("--runner=DaskRunner", "distributed", "dask")
         importlib.import_module(_DASK.rpartition(".")[0])  # without it Beam does not know the options
     if key == "dataflow":
-        _need("--runner=DataflowRunner", "apache_beam.runners.dataflow.internal.clients.dataflow", "gcp")
+        _need("--runner=DataflowRunner", "apache_beam.runners.dataflow.internal.apiclient", "gcp")
     options = _parse(arguments)
     make = {
         "direct": _fn_api,
@@ -116,7 +116,11 @@ def choose(arguments: Sequence[str]) -> Runner:
         "dask": _dask,
         "dataflow": _dataflow,
     }.get(key, _other)
-    return make(options, arguments)
+    runner = make(options, arguments)
+    if not runner.local:
+        _stage_nothing(options)
+    _validate(options)
+    return runner
 
 
 def check_storage(runner: Runner, paths: Iterable[str], *, shared: bool) -> None:
@@ -157,6 +161,23 @@ def _parse(arguments: Sequence[str]) -> Any:
         told = said.getvalue().strip().rpartition("error: ")[2]
         raise store.UserError(f"After --, Beam's own options: {told}") from error
     return options
+
+
+def _stage_nothing(options: Any) -> None:
+    """Workers have the package: neither the main module nor a list of packages (a `pip freeze` a stage) is sent."""
+    debug, setup = _view(options, "DebugOptions"), _view(options, "SetupOptions")
+    debug.experiments = [*(debug.experiments or []), "disable_logging_submission_environment"]
+    setup.save_main_session = bool(setup.save_main_session)
+
+
+def _validate(options: Any) -> None:
+    """Have Beam look at the options as it would when the first pipeline is made."""
+    from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+    from apache_beam.runners.runner import create_runner
+
+    runner = create_runner(_view(options, "StandardOptions").runner)
+    if wrong := PipelineOptionsValidator(options, runner).validate():
+        raise store.UserError(f"After --, Beam's own options: {' '.join(wrong)}")
 
 
 def _view(options: Any, name: str) -> Any:
@@ -266,8 +287,7 @@ def _environment(options: Any, *, away: bool = False) -> bool:
         options: Beam's; changed.
         away: Whether the engine itself is on another machine.
     """
-    portable, debug = _view(options, "PortableOptions"), _view(options, "DebugOptions")
-    debug.experiments = [*(debug.experiments or []), "disable_logging_submission_environment"]  # a `pip freeze` a stage
+    portable = _view(options, "PortableOptions")
     kind = (portable.environment_type or "LOOPBACK").upper()
     if kind == "LOOPBACK":
         return False
@@ -339,7 +359,7 @@ def _dask(options: Any, _: Sequence[str]) -> Runner:
 
 def _dataflow(options: Any, _: Sequence[str]) -> Runner:
     standard, work = _view(options, "StandardOptions"), _view(options, "WorkerOptions")
-    cloud = _view(options, "GoogleCloudOptions")
+    cloud, debug = _view(options, "GoogleCloudOptions"), _view(options, "DebugOptions")
     standard.runner = "DataflowRunner"
     dry = bool(_view(options, "TestOptions").dry_run or cloud.template_location)
     missing = [f"--{name}" for name in ("project", "region", "temp_location") if not getattr(cloud, name)]
@@ -349,8 +369,8 @@ def _dataflow(options: Any, _: Sequence[str]) -> Runner:
         raise store.UserError(f"--runner=DataflowRunner needs {', '.join(missing)}.")
     if not standard.resource_hints:
         standard.resource_hints = [DATAFLOW_MEMORY]
-    if work.number_of_worker_harness_threads is None:
-        work.number_of_worker_harness_threads = 1  # a process for each processor is there; each thread adds a child
+    if debug.number_of_worker_harness_threads is None:
+        debug.number_of_worker_harness_threads = 1  # a process for each processor is there; each thread adds a child
     return Runner("DataflowRunner", options, elsewhere=True, dry=dry)
 
 

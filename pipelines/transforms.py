@@ -188,12 +188,13 @@ class ExchangeArrays(beam.PTransform):
         return pairs
 
 
-def run(transform: beam.PTransform, options: Any) -> None:
+def run(transform: beam.PTransform, options: Any, *, dry: bool = False) -> None:
     """Run a pipeline of one transform to its end.
 
     Args:
         transform: The transform.
         options: Beam's; they may be changed.
+        dry: Whether the options only have a job made: there is no end to wait for.
 
     Raises:
         Exception: Whatever the runner raises; errors of the work are in its text.
@@ -205,6 +206,8 @@ def run(transform: beam.PTransform, options: Any) -> None:
         pipeline = beam.Pipeline(options=options)
         pipeline | transform
         result = pipeline.run()
+        if dry:
+            return
         try:
             result.wait_until_finish()
         finally:

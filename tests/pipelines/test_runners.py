@@ -159,7 +159,7 @@ def test_a_running_job_server_needs_no_jar(listening):
     ("name", "module", "extra"),
     [
         ("DaskRunner", "distributed", "dask"),
-        ("DataflowRunner", "apache_beam.runners.dataflow.internal.clients.dataflow", "gcp"),
+        ("DataflowRunner", "apache_beam.runners.dataflow.internal.apiclient", "gcp"),
     ],
 )
 def test_engines_that_are_not_installed(monkeypatch, name, module, extra):
