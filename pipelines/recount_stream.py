@@ -292,7 +292,7 @@ class Stream:
             "Documents": f"{documents:,} fill every position, each ended by its token"
             if not self.fits
             else f"{documents:,}, none cut that fits a sequence; {int(self.padding.sum()):,} tokens of padding",
-            "Clean": "no document twice" if self.held_out else "nothing held out, no document twice in a pass",
+            "Clean": "no document twice" if self.held_out else "no held-out document, none twice in a pass",
         }
         return [
             told_check(f"{label} ({self.name})", self.faults[label], self.found.get(label, "")) for label in self.labels

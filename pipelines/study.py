@@ -222,11 +222,26 @@ class RepeatedLines:
 class Settings:
     """What a study says beside its sources, scores and tokenizer.
 
-    `input_ids` is how shards keep token ids: `list`, which every reader of Parquet knows, or `binary`, each sequence as
-    its ids' little-endian bytes, written and read some twenty times as fast. Of one document, `max_document_sequences`
-    stand in a row at most: a longer one is cut into pieces of so many, each with a place of its own in the order.
-    `packing` is `concatenate`, which fills every sequence and cuts documents where one ends, or `best-fit`, which cuts
-    only documents longer than a sequence, and pads.
+    Attributes:
+        name: The study's name; a folder of results belongs to one study.
+        budgets: Tokens of the rungs, each the beginning of the next; or `{ from, to, per_decade }`.
+        recipes: Which documents are in, and in which shares; by name.
+        seed: Another one is another order and another held-out set.
+        sequence_length: Tokens in one row of a shard.
+        strata: What a mixture is made of: the source, or labels of scores.
+        held_out: What is never trained on.
+        dedup: What counts as a near duplicate.
+        repeated_lines: Lines that many documents repeat.
+        bursts: Phrases that many documents of few hosts have.
+        curricula: Orders of a rung's documents; by name.
+        shard_tokens: Tokens in a shard at most.
+        input_ids: How shards keep token ids: `list`, which every reader of Parquet knows, or `binary`, each sequence as
+            its ids' little-endian bytes, written and read some twenty times as fast.
+        max_document_sequences: Of one document stand so many in a row at most: a longer one is cut into pieces of so
+            many, each with a place of its own in the order.
+        packing: `concatenate` fills every sequence and cuts documents where one ends; `best-fit` cuts only documents
+            longer than a sequence, and pads.
+        max_rejected: The build stops if a larger share of the records is unreadable.
     """
 
     name: Annotated[str, Field(pattern=NAME.pattern)]

@@ -9,7 +9,7 @@ In README.md, CONTRIBUTING.md and bench/README.md
 - `<!-- not run: REASON -->` on the line before a block leaves it out. Any other language is for reading only.
 - `<!-- test command -->` marks the block that `.ci/run` executes.
 - the cells of studies/first_look.ipynb run after the blocks of README.md, as one script in the same folder.
-- what stands between `<!-- cli -->` and `<!-- /cli -->` is made by `python tests/test_documentation.py`.
+- what stands between `<!-- cli -->` and `<!-- /cli -->`, and STUDY.md, is made by `python tests/test_documentation.py`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from study_page import render
 
 import tokenladder
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "bench" / "README.md"]
+STUDY = ROOT / "STUDY.md"
 NOTEBOOK = ROOT / "studies" / "first_look.ipynb"
 FENCE = re.compile(
     r"(?:^<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
@@ -322,10 +324,23 @@ def test_help_answers_at_once(tmp_path):
     assert min(spent) < 0.5
 
 
-def write_cli_reference() -> None:
+def study_page() -> str:
+    from tokenladder.pipelines.study_schema import study_schema
+
+    return render(study_schema())
+
+
+def test_every_key_of_a_study_is_told_on_its_page():
+    assert STUDY.read_text() == study_page(), "run `python tests/test_documentation.py` to write STUDY.md anew"
+    silent = [line for line in STUDY.read_text().splitlines() if line.startswith("| `") and line.endswith("|  |")]
+    assert silent == [], "keys without a word in their docstring"
+
+
+def write_generated() -> None:
     text = README.read_text()
     README.write_text(CLI.sub(lambda _: cli_reference(), text))
+    STUDY.write_text(study_page())
 
 
 if __name__ == "__main__":
-    write_cli_reference()
+    write_generated()
