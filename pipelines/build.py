@@ -28,6 +28,7 @@ from . import (
 )
 from .card import card_files, withdraw_card
 from .engine import Engine
+from .journal import Journal
 from .parts import read_all
 from .pool import PIPELINES, Pool
 from .report import PAGE, report_files
@@ -69,7 +70,10 @@ def build(plan: Plan, report: Reporter, beam: Sequence[str] = (), *, shared: boo
             runners.check_storage(engine.runner, _places(plan), shared=shared)
             for line in engine.runner.say:
                 report.say(line)
-        return _run(plan, report, engine)
+        journal = Journal(plan.out, plan.study.settings.name)
+        engine.notes = journal.notes
+        with report.to(journal):
+            return _run(plan, report, engine)
 
 
 def _places(plan: Plan) -> list[str]:

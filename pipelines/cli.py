@@ -18,6 +18,7 @@ from . import document_commands as documents
 from .completion_command import completion
 from .init_command import init, schema
 from .report_command import card, report
+from .status_command import show_and_end, status_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,6 +148,14 @@ def plan(study: str, out: str, store_root: str | None, *, as_json: bool) -> None
 )
 @click.option("--shared", is_flag=True, help="Workers on other machines see local folders under the same names.")
 @click.option("--quiet", is_flag=True, help="Say nothing while building.")
+@click.option(
+    "--status",
+    metavar="OUT",
+    expose_value=False,
+    is_eager=True,
+    callback=show_and_end,
+    help="Show how far the one in OUT is.",
+)
 def build(study: str, beam: tuple[str, ...], out: str, store_root: str | None, **flags: bool) -> None:
     """Build STUDY: read, score, find duplicates, choose, encode and pack.
 
@@ -357,6 +366,7 @@ cli.add_command(documents.grep)
 cli.add_command(scaling.design)
 cli.add_command(scaling.fit)
 cli.add_command(reconcile)
+cli.add_command(status_command)
 cli.add_command(train_reference)
 cli.add_command(card)
 cli.add_command(report)

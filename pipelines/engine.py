@@ -32,6 +32,7 @@ class Engine:
     Attributes:
         folder: Where lists of tasks are written; every worker must reach it.
         arguments: Beam's own options; never part of a fingerprint.
+        notes: Folder in which workers keep notes for people.
     """
 
     def __init__(self, folder: str, arguments: Sequence[str] = ()) -> None:
@@ -42,6 +43,7 @@ class Engine:
         """
         self.folder = folder
         self.arguments = tuple(arguments)
+        self.notes = store.join(folder, "tasks", store.temporary_name("notes"))
         if arguments:
             self._look_at_workers()
 
@@ -151,7 +153,7 @@ class Engine:
 
         options, pieces = self.runner.settings(len(payloads))
         wanted = None if self.runner.local else worker.identity()
-        return Listing(self._listing(label, payloads), pieces, wanted), options
+        return Listing(self._listing(label, payloads), pieces, wanted, self.notes), options
 
     def _run(self, transform: PTransform, options: Any) -> None:
         """Run a pipeline, and raise an error of its work again as what it was: runners keep only an error's text."""

@@ -44,7 +44,10 @@ def read_sources(plan: Plan, engine: Engine, report: Reporter) -> dict[str, dict
         engine.each("read and score", f"{PIPELINES}.read:read_slice", tasks, isolated=True)
     names = list(every)
     found = read_all(store.read_json, [store.join(folder, f"{name}.json") for name in names])
-    return dict(zip(names, found, strict=True))
+    summaries = dict(zip(names, found, strict=True))
+    if todo:
+        report.tell_rejected({one.name: [summaries[name] for name, _ in one.slices] for one in plan.sources})
+    return summaries
 
 
 def list_parts(plan: Plan, summaries: dict[str, dict[str, Any]]) -> list[Part]:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from .store import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 STALL_SECONDS = 120.0
 """A child that stays at one record for so long is taken for hung."""
@@ -78,7 +78,9 @@ class Child:
         self._selector.register(self._process.stdout, selectors.EVENT_READ)
         self._buffer = b""
 
-    def call(self, target: str, payload: dict[str, Any], stall: float) -> Any:
+    def call(
+        self, target: str, payload: dict[str, Any], stall: float, watch: Callable[[int], None] = lambda _: None
+    ) -> Any:
         """Run `module:function` on a payload in the child.
 
         Raises:
@@ -94,13 +96,13 @@ class Child:
             self._process.stdin.flush()
         except OSError:
             raise self._died() from None
-        reply = json.loads(self._read_line(stall))
+        reply = json.loads(self._read_line(stall, watch))
         if "value" in reply:
             return reply["value"]
         kinds = {"UserError": UserError, "OSError": OSError}
         raise kinds.get(reply["kind"], RuntimeError)(reply["message"])
 
-    def _read_line(self, stall: float) -> bytes:
+    def _read_line(self, stall: float, watch: Callable[[int], None]) -> bytes:
         assert self._process.stdout is not None  # noqa: S101 it is a pipe
         seen, since = self._ordinal(), time.monotonic()
         while b"\n" not in self._buffer:
@@ -111,6 +113,8 @@ class Child:
                 self._buffer += chunk
             elif self._ordinal() != seen:
                 seen, since = self._ordinal(), time.monotonic()
+                if seen != NOWHERE:
+                    watch(seen)
             elif seen != NOWHERE and time.monotonic() - since > stall:
                 self.close()
                 raise ChildDiedError(seen, "timed out")
@@ -191,10 +195,17 @@ class Pool:
 POOL = Pool()
 
 
-def call(target: str, payload: dict[str, Any], *, stall: float = STALL_SECONDS) -> Any:
+def call(
+    target: str,
+    payload: dict[str, Any],
+    *,
+    stall: float = STALL_SECONDS,
+    watch: Callable[[int], None] = lambda _: None,
+) -> Any:
     """Run `module:function` on a JSON payload in a child process, come what may.
 
     The payload's `reject` maps ordinals of records to reasons; a record at which a child died twice is added to it.
+    `watch` is told every second which record is being worked on.
 
     Raises:
         UserError: The function raised one.
@@ -206,7 +217,7 @@ def call(target: str, payload: dict[str, Any], *, stall: float = STALL_SECONDS) 
     while True:
         try:
             with POOL.borrow() as child:
-                return child.call(target, {**payload, "reject": reject}, stall)
+                return child.call(target, {**payload, "reject": reject}, stall, watch)
         except ChildDiedError as death:
             deaths[death.ordinal] += 1
             if death.ordinal == NOWHERE and deaths[NOWHERE] >= ATTEMPTS:

@@ -9,6 +9,7 @@ hundredths of that, because documents beyond its needs are neither encoded nor s
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -249,7 +250,8 @@ def plan_ladders(pool: Pool, wanted: Sequence[Wanted], length: int) -> dict[str,
     todo = [draft for draft in drafts if not store.exists(store.join(draft.ladder.folder, "done.json"))]
     short = todo
     while short:
-        _encode(pool, short)
+        with pool.report.about("further") if short is not todo else contextlib.nullcontext():
+            _encode(pool, short)
         short = [draft for draft in short if draft.falls_short() or draft.rescale(length)]
     _fit(pool, [draft for draft in todo if draft.wanted.fit], length)
     mistakes = [line for draft in todo for line in _shortage(draft)]

@@ -172,10 +172,11 @@ def hold_out(plan: Plan, pool: Pool, held: HeldOut, clusters: str) -> tuple[Ladd
         Its ladder, of one rung; and the folder of what is excluded.
     """
     wanted = {"held_out": Wanted(held.keep, held_out=True)}
-    choices = choose_recipes(plan, pool, wanted, clusters, None)["held_out"]
     length, threshold = plan.study.settings.sequence_length, plan.study.settings.dedup.threshold
-    want = ladders.Wanted("held_out", *choices.place, {"held_out": held.tokens})
-    ladder = ladders.plan_ladders(pool, [want], length)["held_out"]
+    with pool.report.about("held-out set"):  # the recipes' stages have the same names
+        choices = choose_recipes(plan, pool, wanted, clusters, None)["held_out"]
+        want = ladders.Wanted("held_out", *choices.place, {"held_out": held.tokens})
+        ladder = ladders.plan_ladders(pool, [want], length)["held_out"]
     identity = store.fingerprint([FORMAT, ladder.identity, tail(clusters), plan.signature, threshold])
     folder, places = pool.store.path("held_out", identity), store.join(ladder.folder, "places")
     if pool.reserved:

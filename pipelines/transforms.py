@@ -11,16 +11,18 @@ import functools
 import json
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 _level = logging.getLogger().level
 logging.getLogger().setLevel(logging.ERROR)  # Beam warns of Google libraries that no one asked for
 import apache_beam as beam  # noqa: E402 after the level is set
+from apache_beam.metrics import Metrics  # noqa: E402 the same
 from apache_beam.runners.worker import sdk_worker  # noqa: E402 the same
 
 logging.getLogger().setLevel(_level)
 
-from . import isolate, store, worker  # noqa: E402 after Beam
+from . import isolate, notes, store, worker  # noqa: E402 after Beam
 from .targets import resolve  # noqa: E402 the same
 
 if TYPE_CHECKING:
@@ -73,46 +75,63 @@ class Checked(beam.DoFn):
 class Work(Checked):
     """Runs one function on each task, in a child process or in this thread."""
 
-    def __init__(self, wanted: dict[str, str] | None, listing: str, target: str, *, isolated: bool) -> None:
-        """Name the function as `module:function`."""
-        super().__init__(wanted, listing)
+    def __init__(self, stage: str, listing: Listing, target: str, *, isolated: bool) -> None:
+        """Name the stage, and the function as `module:function`."""
+        super().__init__(listing.wanted, listing.path)
         self._target = target
         self._isolated = isolated
+        self._stage, self._notes = stage, listing.notes
+        self._tasks = Metrics.counter("tokenladder", f"{stage} tasks")
+        self._milliseconds = Metrics.distribution("tokenladder", f"{stage} milliseconds")
 
     def process(self, task: str) -> Iterator[str]:
         """Yield the function's value as JSON."""
-        payload = json.loads(task)
-        with _carrying():
-            value = isolate.call(self._target, payload) if self._isolated else resolve(self._target)(payload)
-        yield json.dumps(value)
+        payload, began = json.loads(task), time.monotonic()
+        with _carrying(), notes.notebook(self._notes).task(self._stage, payload) as note:
+            if self._isolated:
+                note.value = isolate.call(self._target, payload, watch=note.at)
+            else:
+                note.value = resolve(self._target)(payload)
+        self._tasks.inc()
+        self._milliseconds.update(int(1000 * (time.monotonic() - began)))
+        yield json.dumps(note.value)
+
+    def teardown(self) -> None:
+        """Leave what was noted."""
+        notes.notebook(self._notes).flush()
 
 
 class Emit(Checked):
     """Runs one function on each task that yields (bucket, packed array) pairs."""
 
-    def __init__(self, wanted: dict[str, str] | None, listing: str, target: str) -> None:
-        """Name the function as `module:function`."""
-        super().__init__(wanted, listing)
+    def __init__(self, stage: str, listing: Listing, target: str) -> None:
+        """Name the stage, and the function as `module:function`."""
+        super().__init__(listing.wanted, listing.path)
         self._target = target
+        self._bytes = Metrics.distribution("tokenladder", f"{stage} bytes of a value")
 
     def process(self, task: str) -> Iterator[tuple[int, bytes]]:
         """Yield what the function yields."""
         with _carrying():
-            yield from resolve(self._target)(json.loads(task))
+            for bucket, value in resolve(self._target)(json.loads(task)):
+                self._bytes.update(len(value))
+                yield bucket, value
 
 
 class Reduce(Checked):
     """Runs one function on all packed arrays of a bucket; it may yield pairs for a second exchange."""
 
-    def __init__(self, wanted: dict[str, str] | None, listing: str, target: str, payload: str) -> None:
-        """Name the function as `module:function`; the payload is the same for every bucket."""
-        super().__init__(wanted, listing)
+    def __init__(self, stage: str, listing: Listing, target: str, payload: str) -> None:
+        """Name the stage, and the function as `module:function`; the payload is the same for every bucket."""
+        super().__init__(listing.wanted, listing.path)
         self._target = target
         self._payload = payload
+        self._groups = Metrics.counter("tokenladder", f"{stage} groups")
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
         """Yield what the function yields."""
         bucket, values = group
+        self._groups.inc()
         with _carrying():
             yield from resolve(self._target)(bucket, values, json.loads(self._payload))
 
@@ -125,11 +144,13 @@ class Listing:
         path: The file, a JSON text a line; it is data, so a graph's size does not depend on it.
         pieces: Elements that the graph is made with: 1, or more on an engine whose reshuffle does nothing (Dask).
         wanted: What each worker must be equal to, or None.
+        notes: The folder in which workers keep notes for people; none without.
     """
 
     path: str
     pieces: int = 1
     wanted: dict[str, str] | None = None
+    notes: str = ""
 
 
 class ListTasks(beam.PTransform):
@@ -158,7 +179,7 @@ class RunTasks(beam.PTransform):
         """Keep the stage's name, the list, and the function as `module:function`."""
         super().__init__(label)
         self._listing = listing
-        self._work = Work(listing.wanted, listing.path, target, isolated=isolated)
+        self._work = Work(label, listing, target, isolated=isolated)
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[str]:
         """Give each function's value as JSON."""
@@ -173,10 +194,8 @@ class ExchangeArrays(beam.PTransform):
         """Keep the stage's name, the list, and the functions as `module:function`."""
         super().__init__(label)
         self._listing = listing
-        self._emit = Emit(listing.wanted, listing.path, emit)
-        self._reduces = [
-            Reduce(listing.wanted, listing.path, target, json.dumps(payload)) for target, payload in reduces
-        ]
+        self._emit = Emit(label, listing, emit)
+        self._reduces = [Reduce(label, listing, target, json.dumps(payload)) for target, payload in reduces]
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[tuple[int, bytes]]:
         """Give what the last function yields; keys are typed, as an untyped one would silently be pickled."""

@@ -10,6 +10,7 @@ import random
 import selectors
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -251,7 +252,7 @@ def test_what_a_killed_process_left_half_written_is_swept(study, undisturbed, tm
 
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
-    mine = f"{store.TEMPORARY}{store.socket.gethostname()}"
+    mine = f"{store.TEMPORARY}{socket.gethostname()}"
     left = [tmp_path / "out" / place / f"{mine}@{gone.pid}-1-0-x" for place in ("shards/all", ".store/parts", ".")]
     other = tmp_path / "out" / "shards" / "all" / f"{store.TEMPORARY}another.machine@1-1-0-x"
     for path in [*left, other]:
