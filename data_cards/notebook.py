@@ -6,11 +6,14 @@ written, so a notebook that is shared shows what its author saw and fetches noth
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+_NUMBER = re.compile(r"[-+−–]?\d|–$")
 
 STRATA = 12
 """Strata that are shown, those with the most tokens; a language score can make two hundred."""
@@ -26,25 +29,30 @@ def page(title: str, *pieces: str) -> str:
 
 
 def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """One table; all columns but the first are set to the right. Nothing where there are no rows.
+    """One table; columns of numbers are set to the right. Nothing where there are no rows.
 
     Args:
         caption: Above the table; may be empty.
         columns: Heads.
-        rows: Cells; numbers get separators of thousands.
+        rows: Cells; whole numbers get separators of thousands.
     """
-    body = "".join(
-        f'<tr><th scope="row" style="text-align:left">{_cell(first)}</th>'
-        + "".join(f'<td style="text-align:right">{_cell(cell)}</td>' for cell in rest)
-        + "</tr>"
-        for first, *rest in rows
-    )
-    if not body:
+    cells = [[_text(cell) for cell in row] for row in rows]
+    if not cells:
         return ""
+    sides = ["right" if all(map(_NUMBER.match, column)) else "left" for column in zip(*cells, strict=True)]
+    sides[0] = "left"
+    body = "".join(
+        f'<tr><th scope="row" style="text-align:left">{escape(first)}</th>'
+        + "".join(
+            f'<td style="text-align:{side}">{escape(cell)}</td>' for side, cell in zip(sides[1:], rest, strict=True)
+        )
+        + "</tr>"
+        for first, *rest in cells
+    )
     said = f'<caption style="text-align:left">{escape(caption)}</caption>' if caption else ""
     head = "".join(
-        f'<th scope="col" style="text-align:{"right" if n else "left"}">{escape(column)}</th>'
-        for n, column in enumerate(columns)
+        f'<th scope="col" style="text-align:{side}">{escape(column)}</th>'
+        for side, column in zip(sides, columns, strict=True)
     )
     return f"<table>{said}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
@@ -54,10 +62,10 @@ def line(text: str) -> str:
     return f"<div>{escape(text)}</div>"
 
 
-def _cell(value: object) -> str:
+def _text(value: object) -> str:
     if value is None:
         return "–"
-    return escape(f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def show_plan(described: Mapping[str, Any]) -> str:

@@ -16,6 +16,9 @@ from .fit_report import Analysis, Decisions, analyse, decide
 from .objectives import Huber, Objective
 from .runs import RunsTable, make_table, read_runs
 
+NO_FILE = "runs"
+"""What messages call runs that are of no file."""
+
 
 @dataclass(frozen=True, repr=False)
 class Fits:
@@ -66,14 +69,20 @@ class Fits:
         pieces = [_show(one) for one in self.analyses.values()]
         if self.decisions is not None:
             ranks = [
-                (one.recipe, f"{exp(one.log_loss):.4f}", one.seeds, f"{one.best}–{one.worst}")
+                (
+                    one.recipe,
+                    f"{exp(one.log_loss):.4f}",
+                    one.seeds,
+                    f"{one.best}" if one.best == one.worst else f"{one.best} to {one.worst}",
+                )
                 for one in self.decisions.ranks
             ]
             params, tokens = self.decisions.cell
             caption = f"losses at {params:,.0f} parameters and {tokens:,.0f} tokens"
             pieces.append(notebook.table(caption, ("recipe", "loss", "seeds", "places that noise leaves"), ranks))
         pieces += [notebook.line(f"note: {note}") for note in self.table.notes]
-        return notebook.page(f"fits to {len(self.table):,} runs of {self.table.path}", *pieces)
+        of = f" of {self.table.path}" if self.table.path != NO_FILE else ""
+        return notebook.page(f"fits to {len(self.table):,} runs{of}", *pieces)
 
 
 def _show(one: Analysis) -> str:
@@ -128,6 +137,6 @@ def fit(
     if isinstance(runs, str | os.PathLike):
         table = read_runs(os.fspath(runs), columns)
     else:
-        table = make_table(list(runs), "runs", columns or {})
+        table = make_table(list(runs), NO_FILE, columns or {})
     found = analyse(table, law, objective=objective or Huber(), fixed={}, samples=bootstraps, seed=seed, pooled=pooled)
     return Fits(table, {one.recipe: one for one in found}, decide(table, [] if pooled else found))
