@@ -164,7 +164,14 @@ def test_hostile_text_stays_text():
     class Shown:
         def _repr_html_(self):
             return notebook.page(
-                HOSTILE, notebook.table(HOSTILE, [HOSTILE], [[HOSTILE, 1234567, None]]), notebook.line(HOSTILE)
+                HOSTILE, notebook.table(HOSTILE, [HOSTILE, "n", ""], [[HOSTILE, 1234567, None]]), notebook.line(HOSTILE)
             )
 
-    assert shown(Shown()) == [HOSTILE, HOSTILE, HOSTILE, HOSTILE, "1,234,567", "–", HOSTILE]
+    assert shown(Shown()) == [HOSTILE, HOSTILE, HOSTILE, "n", HOSTILE, "1,234,567", "–", HOSTILE]
+
+
+def test_numbers_stand_to_the_right_and_text_to_the_left():
+    made = notebook.table("", ["name", "path", "tokens"], [["a", "/b", 5], ["1", "7", None]])
+    assert made.count("text-align:right") == 3
+    assert '<td style="text-align:left">7</td><td style="text-align:right">–</td>' in made
+    assert not notebook.table("nothing", ["name"], [])
