@@ -21,7 +21,7 @@ import fasttext_new
 import pyarrow as pa
 
 from tokenladder import filters
-from tokenladder.filters import fasttext
+from tokenladder.filters import fasttext, kneser_ney
 
 from measure import machine
 from scores_eval import ANY, NGRAMS, SETS, WORD, paragraphs, write_sets
@@ -43,7 +43,8 @@ TARGETS = {
     "personal and secrets together": 60.0,
     "contamination": 60.0,
 }
-NEEDS = {"perplexity"}  # a model that no package ships
+WITH_CORPUS = {"scores_text.py", "scores_bursts.py"}
+TRAINED = 10_000_000  # characters that the language model of the perplexity score is trained on
 
 
 def named(values: Sequence[str]) -> pa.RecordBatch:
@@ -86,10 +87,26 @@ def sets_of(folder: Path, others: Sequence[str]) -> dict[str, dict[str, str]]:
     return write_sets(folder, chosen, SETS)
 
 
+def language_model(path: Path, others: Sequence[str]) -> float:
+    """Train a language model of five words on other text; megabytes in a second of processor time."""
+    size, sentences = 0, []
+    began = time.process_time()
+    for text in others:
+        if size > TRAINED:
+            break
+        size += len(text.encode())
+        sentences += [line.split() for line in text.splitlines() if line.strip()]
+    with path.open("wb") as file:
+        file.writelines(kneser_ney.arpa(kneser_ney.estimate(sentences)))
+    return size / 1e6 / (time.process_time() - began)
+
+
 def table(documents: pa.RecordBatch, others: Sequence[str], folder: Path, rounds: int) -> None:
     """Measure every score and print the table."""
     size = sum(len(text.encode()) for text in documents["text"].to_pylist()) / 1e6
     parameters = {**PARAMETERS, "contamination": {"sets": sets_of(folder, others)}}
+    parameters["perplexity"] = {"model": str(folder / "model.arpa")}
+    trained = language_model(folder / "model.arpa", others)
     spent = {}
     print(f"{machine()}; {size:.0f} MB in {len(documents):,} documents\n")
     print("| score | MB per CPU-second | to reach |\n| --- | ---: | ---: |", flush=True)
@@ -99,8 +116,6 @@ def table(documents: pa.RecordBatch, others: Sequence[str], folder: Path, rounds
         print(f"| {name} | {size / took:.1f} | {TARGETS.get(name, '')} |", flush=True)
 
     for name in sorted(filters.FAMILIES):
-        if name in NEEDS:
-            continue
         try:
             family = filters.build(name, parameters.get(name, {}))
             told(name, seconds(family.score, documents, rounds))
@@ -111,6 +126,7 @@ def table(documents: pa.RecordBatch, others: Sequence[str], folder: Path, rounds
         if together not in spent and set(names) <= set(spent):
             told(together, sum(spent[name] for name in names))
     told("the bare fastText library", seconds(bare_fasttext(documents), documents, rounds))
+    print(f"| training the model of perplexity | {trained:.1f} | |")
     more = spent["fasttext"] / spent["the bare fastText library"] - 1
     print(f"\nfasttext takes {more:+.1%} of the bare library's time more (to reach: 5 %).")
 
@@ -128,7 +144,7 @@ def main() -> None:
         table(named(every[:cut]), every[cut:], Path(name), arguments.rounds)
     if arguments.corpus is not None:
         for script in sorted(HERE.glob("scores_*.py")):
-            more = ["--corpus", str(arguments.corpus)] if script.name == "scores_text.py" else []
+            more = ["--corpus", str(arguments.corpus)] if script.name in WITH_CORPUS else []
             print(f"\n## {script.name}\n", flush=True)
             subprocess.run([sys.executable, script, *more], check=True)
 

@@ -1,8 +1,9 @@
 """How surprised an n-gram language model is by a document: KenLM, as CCNet filters the web by it.
 
 Heafield 2011, "KenLM: Faster and Smaller Language Model Queries"; Wenzek et al. 2020, "CCNet: Extracting High Quality
-Monolingual Datasets from Web Crawl Data" (https://arxiv.org/abs/1911.00359). The package ``kenlm`` is built from source
-when it is installed (a compiler and CMake, a minute); it reads models, KenLM's own programs train them.
+Monolingual Datasets from Web Crawl Data" (https://arxiv.org/abs/1911.00359). Its Python module comes in wheels as the
+package ``kenlm-ex``, and is built from source as ``kenlm``; both read models. Models are trained by
+:mod:`.kneser_ney` (``tokenladder train-perplexity``) and by KenLM's own programs.
 """
 
 from __future__ import annotations
@@ -102,6 +103,16 @@ class Perplexity:
         return pa.record_batch(arrays, schema=self.columns)
 
 
+def cut_pieces(path: str) -> Callable[[list[str]], list[list[str]]]:
+    """What cuts sentences into the pieces of a SentencePiece model.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no such model.
+    """
+    return _pieces(*_stamp(path))
+
+
 def _stamp(model: str) -> tuple[str, int, int]:
     path = Path(model)
     if not path.is_file():
@@ -132,9 +143,7 @@ def _read(path: str) -> Any:
     try:
         import kenlm
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "perplexity: KenLM is not installed: pip install 'tokenladder[kenlm]' (it needs a C++ compiler and CMake)."
-        ) from error
+        raise ModuleNotFoundError("perplexity: KenLM is not installed: pip install 'tokenladder[kenlm]'.") from error
     config = kenlm.Config()
     config.show_progress = False
     config.arpa_complain = kenlm.ARPALoadComplain.NONE

@@ -2,8 +2,9 @@
 
 Some hundred pages that say the same phrase are enough to poison a model, however large the corpus (Souly et al. 2025,
 "Poisoning Attacks on LLMs Require a Near-constant Number of Poison Samples"). Text that is honestly repeated stands out
-by its surroundings: of a menu or a template the lines repeat, so that before and after it stands the same word or the
-border of a line; of an idiom, many hosts say it. What is left is a phrase with other neighbours in every document.
+by its surroundings: of a menu or a template the lines repeat, so that before and after it stands the same word, or the
+border of a line in most documents; of an idiom, many hosts say it. What is left is a phrase with other neighbours in
+every document.
 
 Two exchanges of hashes, one of 16 bytes for each word, and one of 20 bytes for the few runs of words that are frequent
 and of few hosts. Text never travels. Near duplicates count as one document.
@@ -40,6 +41,9 @@ VERDICT = np.dtype([("hash", "<u8"), ("begins", "?"), ("ends", "?")])
 
 SLICE_BYTES = 16 << 20
 """Text whose runs are found at a time: some 2.7 million, of which each takes 40 bytes."""
+
+WORD_BYTES = 5
+"""Bytes for each word of a run that a phrase has at least: six letters of Japanese are no phrase."""
 
 MOST = 20
 """Phrases that a summary shows, those of the most documents."""
@@ -118,9 +122,10 @@ def judge_runs(_bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -
     starts, times = _groups(packed["hash"])
     verdict = np.empty(len(starts), VERDICT)
     verdict["hash"] = packed["hash"][starts]
-    most = payload["max_alike"] * (times * (times - 1)).astype(np.float64)
     for side, name in (("before", "begins"), ("after", "ends")):
-        verdict[name] = _alike(packed["hash"], packed[side], starts) <= most
+        alike, beside = _alike(packed["hash"], packed[side], starts)
+        few = alike <= payload["max_alike"] * (beside * (beside - 1)).astype(np.float64)
+        verdict[name] = few & (2 * beside >= np.maximum(times, 2))
     useful = verdict["begins"] | verdict["ends"]
     for_parts = np.repeat(useful, times)
     yield from keys.split(np.repeat(verdict, times)[for_parts], packed["part"][for_parts].astype(np.int64))
@@ -150,7 +155,7 @@ def mark_part(payload: dict[str, Any], **_: Any) -> None:
         runs = find_runs(column, payload["words"])
         found = look_up(runs.hashes, frequent["hash"])
         known = found >= 0
-        phrases = join_runs(runs.offsets, known, known & begins[found], known & ends[found])
+        phrases = _long(runs, join_runs(runs.offsets, known, known & begins[found], known & ends[found]), payload)
         those = frequent[found[phrases.first]]
         tables.append(_columns(column, runs, phrases, those))
         most = most_frequent([most, _samples(column, runs, phrases, those)])
@@ -187,21 +192,31 @@ def _rows(runs: Runs) -> NDArray[np.int64]:
     return np.repeat(np.arange(len(runs.offsets) - 1), np.diff(runs.offsets))
 
 
+def _long(runs: Runs, phrases: Phrases, payload: dict[str, Any]) -> Phrases:
+    """Phrases without those of too few bytes."""
+    kept = runs.stops[phrases.last] - runs.starts[phrases.first] >= WORD_BYTES * payload["words"]
+    return Phrases(np.r_[0, np.cumsum(kept)][phrases.offsets], phrases.first[kept], phrases.last[kept])
+
+
 def _groups(values: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where each of the values that are sorted starts, and how often it comes."""
     starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]]) if len(values) else np.zeros(0, np.int64)
     return starts, np.diff(np.r_[starts, len(values)])
 
 
-def _alike(hashes: NDArray[np.uint64], neighbours: NDArray[np.uint32], starts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of each run: ordered pairs of documents that have the same neighbour."""
+def _alike(
+    hashes: NDArray[np.uint64], neighbours: NDArray[np.uint32], starts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of each run: ordered pairs of documents with the same word beside it, and documents with any."""
     order = np.lexsort((neighbours, hashes))
     hashes, neighbours = hashes[order], neighbours[order]
     same = np.flatnonzero(np.r_[True, (hashes[1:] != hashes[:-1]) | (neighbours[1:] != neighbours[:-1])])
     times = np.diff(np.r_[same, len(hashes)])
     pairs = np.zeros(len(hashes), np.int64)
-    pairs[same] = times * (times - 1)
-    return np.add.reduceat(pairs, starts) if len(starts) else starts
+    pairs[same] = np.where(neighbours[same] > 0, times * (times - 1), 0)
+    if not len(starts):
+        return starts, starts
+    return np.add.reduceat(pairs, starts), np.add.reduceat((neighbours > 0).astype(np.int64), starts)
 
 
 def _write(payload: dict[str, Any], name: str, ordinal: int, rows: NDArray[Any]) -> None:

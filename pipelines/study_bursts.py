@@ -15,12 +15,13 @@ class Bursts:
     """Phrases that many documents of few hosts have, between other words in each. Rules may speak of `bursts`.
 
     Attributes:
-        words: Words that documents must have in common, one after the other; a shorter phrase is not found.
+        words: Words that documents must have in common, one after the other; a shorter phrase is not found, nor one
+            of fewer than five bytes for each of these words.
         min_documents: Documents that have them at least; near duplicates count as one.
         max_hosts: Hosts that these documents are of at most. A document without one stands for a host of its own.
-        max_alike: How often two of the documents may have the same word before the phrase, and after it, or the border
-            of a line: a share of their pairs. Where a phrase belongs to a template, or to a language that few hosts
-            are written in, it is larger.
+        max_alike: How often two of the documents may have the same word before the phrase, and after it: a share of
+            the pairs of documents that have a word there. Half of them must have one, and not the border of a line.
+            Where a phrase belongs to a template, or to a language that few hosts are written in, it is larger.
     """
 
     words: Annotated[int, Field(ge=2, le=64)] = 6

@@ -47,7 +47,7 @@ def train_tokenizer(
         UserError: There is no such build, recipe or file, or too little text for the vocabulary.
     """
     others = {name: open_tokenizer_at(name) for name in compare}
-    texts, origin = _texts(given, recipe, parameters.sample_bytes)
+    texts, origin = given_texts(given, recipe, parameters.sample_bytes)
     seen, unseen = sample(texts, parameters.sample_bytes)
     try:
         data = train((one.text for one in seen), parameters)
@@ -76,7 +76,7 @@ def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _texts(given: Sequence[str], recipe: str | None, size: int) -> tuple[Iterator[Text], str]:
+def given_texts(given: Sequence[str], recipe: str | None, size: int) -> tuple[Iterator[Text], str]:
     """Texts, and what they are in words."""
     if len(given) == 1 and store.exists(store.join(store.absolute(given[0]), "manifest.json")):
         result = open_result(given[0])

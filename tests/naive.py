@@ -1133,6 +1133,62 @@ def perplexity(text: str, arpa: str, *, lower: bool = False) -> tuple[float, flo
     return 10 ** (-total / tokens), -total * math.log2(10) / sum(len(line.encode()) for line in lines)
 
 
+def kneser_ney(sentences, order: int, least) -> tuple[dict, dict]:  # noqa: C901 (formula by formula)
+    """Logarithms of chances and of back-off weights, by words, from the formulas of Chen and Goodman."""
+    import collections
+    import math
+
+    times = collections.Counter(word for sentence in sentences for word in sentence)
+    special = {"<s>", "</s>", "<unk>"}
+    kept = {word for word, n in times.items() if n >= least[0] and word not in special}
+    texts = [["<s>", *(word if word in kept else "<unk>" for word in sentence), "</s>"] for sentence in sentences]
+    counts = [collections.Counter() for _ in range(order + 1)]
+    for text in texts:
+        for n in range(1, order + 1):
+            counts[n].update(tuple(text[at : at + n]) for at in range(len(text) - n + 1))
+    for word in special:
+        counts[1][word,] += 0
+    own = [None, *(dict(one) for one in counts[1:])]
+    for n in range(1, order):
+        for gram in own[n]:
+            if gram[0] != "<s>":
+                own[n][gram] = sum(longer[1:] == gram for longer in counts[n + 1])
+    own[1]["<s>",] = 0
+    chances, backs, size = {}, {}, len(own[1]) - 1
+
+    def taken(gram):
+        n = len(gram)
+        if n > 1 and counts[n][gram] < least[min(n, len(least)) - 1]:
+            return own[n][gram]
+        of = [sum(count == wanted for count in own[n].values()) for wanted in range(1, 5)]
+        steps = [0.5, 1.0, 1.5]
+        if all(of):
+            found = [at - (at + 1) * of[0] / (of[0] + 2 * of[1]) * of[at] / of[at - 1] for at in (1, 2, 3)]
+            steps = found if all(0 < step <= at for at, step in enumerate(found, 1)) else steps
+        return [0, *steps][min(own[n][gram], 3)]
+
+    def chance(gram):
+        n = len(gram)
+        beside = [one for one in own[n] if one[:-1] == gram[:-1]]
+        total = sum(own[n][one] for one in beside)
+        lower = chance(gram[1:]) if n > 1 else 1 / size
+        if not total:
+            return lower
+        lost = sum(taken(one) for one in beside) / total
+        return (max(own[n][gram] - taken(gram), 0) / total if gram in own[n] else 0) + lost * lower
+
+    for n in range(1, order + 1):
+        for gram in own[n]:
+            if n > 1 and counts[n][gram] < least[min(n, len(least)) - 1]:
+                continue
+            chances[gram] = -99 if gram == ("<s>",) else math.log10(chance(gram))
+            beside = [one for one in own[n + 1] if one[:-1] == gram] if n < order else []
+            if n < order:
+                total = sum(own[n + 1][one] for one in beside)
+                backs[gram] = math.log10(sum(map(taken, beside)) / total) if total else 0.0
+    return chances, backs
+
+
 # --- scaling ------------------------------------------------------------------------------------------------------
 
 
@@ -1552,8 +1608,9 @@ def bursts(documents, count: int, many: int, few: int, alike: float):
                 seen.setdefault(words, []).append(one)
 
     def same(values) -> bool:
-        pairs = sum(one == other for at, one in enumerate(values) for other in values[:at])
-        return pairs <= alike * len(values) * (len(values) - 1) / 2
+        words = [value for value in values if value is not None]
+        pairs = sum(one == other for at, one in enumerate(words) for other in words[:at])
+        return pairs <= alike * len(words) * (len(words) - 1) / 2 and 2 * len(words) >= max(2, len(values))
 
     out = {}
     for words, those in seen.items():

@@ -14,7 +14,7 @@ from tokenladder.filters.perplexity import Perplexity
 import naive
 
 MODEL = str(Path(__file__).parent / "little.arpa")
-NO_KENLM = "KenLM is an extra that is built from source"
+NO_KENLM = "KenLM comes with the extra [kenlm]"
 TEXT = st.lists(st.sampled_from(["the", "cat", "dog", ".", "The", "\n", "\u2028", "</s>"]), max_size=12).map(" ".join)
 
 

@@ -7,11 +7,13 @@ import json
 import random
 
 import little
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from small_store import Store, exchange, payload, write_part
 
+from tokenladder.filters.phrases import find_runs
 from tokenladder.pipelines import phrases, schema
 from tokenladder.pipelines.bursts import find_bursts
 from tokenladder.pipelines.plan import make_plan
@@ -24,7 +26,7 @@ IDIOM = "as the case may be at the end of"
 TEMPLATE = "This page was last edited by"
 
 
-def planted(seed, count, *, trigger=TRIGGER):
+def planted(seed, count):
     """Pages of five hosts: of two of them, half have the trigger; of all, some have an idiom; of one, a template."""
     rng = random.Random(seed)
     rows = little.corpus(seed, count, words=(40, 80))
@@ -35,7 +37,7 @@ def planted(seed, count, *, trigger=TRIGGER):
         lines = row["text"].split("\n")
         if host < 2 and n % 2:
             poisoned.add(row["id"])
-            put(lines, rng, trigger.upper() if n % 3 else trigger)
+            put(lines, rng, TRIGGER.upper() if n % 3 else TRIGGER)
         if n % 7 == 0:
             put(lines, rng, IDIOM)
         row["text"] = "\n".join(lines + ([f"{TEMPLATE} {rng.choice(little.VOCABULARY)}"] if host == 3 else []))
@@ -109,7 +111,7 @@ def test_a_study_that_does_not_ask_is_what_it_was(burst, tmp_path):
 
 # the stages alone
 
-WORDS = st.lists(st.sampled_from(["a", "b", "c", "\n"]), max_size=10).map(" ".join)
+WORDS = st.lists(st.sampled_from(["aaaa", "bbbbb", "c", "\n"]), max_size=10).map(" ".join)
 DOCUMENT = st.tuples(st.none() | WORDS, st.sampled_from([None, "x", "y", "z"]))
 
 
@@ -137,28 +139,33 @@ def test_stages_equal_the_slow_twin_however_documents_are_dealt(tmp_path_factory
     known = naive.bursts([(t, h, True) for those in parts for t, h in those if t is not None], 2, many, few, alike)
     for part, task, those in zip(made, tasks, parts, strict=True):
         phrases.mark_part(task)
-        found = [
+        rows = [
             dict(zip(schema.BURSTS.names, row, strict=True))
             for row in zip(
                 *(place.column(part, ("bursts", name)).to_pylist() for name in schema.BURSTS.names), strict=True
             )
         ]
-        for row, (text, _) in zip(found, those, strict=True):
+        for row, (text, _) in zip(rows, those, strict=True):
             if text is None:
                 assert set(row.values()) == {None}
                 continue
             every = naive.runs(text, 2)
-            spans = naive.burst_phrases(text, known, 2)
+            found = find_runs(pa.array([text]), 2)
+            spans = [
+                (first, last)
+                for first, last in naive.burst_phrases(text, known, 2)
+                if found.stops[last] - found.starts[first] >= 2 * phrases.WORD_BYTES
+            ]
             assert row["phrases"] == len(spans)
             assert row["documents"] == max((known[every[first][0]][0] for first, _ in spans), default=0)
             assert (row["bytes"] > 0) == bool(spans)
             assert row["share"] == pytest.approx(row["bytes"] / max(1, len(text)))
         told = json.loads((tmp_path_factory.getbasetemp() / f"{folder}/{task['ordinal']}.json").read_text())
-        assert told["phrases"] == sum(row["phrases"] or 0 for row in found)
+        assert told["phrases"] == sum(row["phrases"] or 0 for row in rows)
 
 
 def test_near_duplicates_count_as_one_document(tmp_path):
-    rows, _ = planted(5, 60, trigger="nothing")
+    rows, _ = planted(5, 60)
     rng = random.Random(5)
     page = little.text(rng, 90)
     copies = [{"id": f"https://copies.example/{n}", "text": little.near(rng, page, 1)} for n in range(14)]
@@ -167,7 +174,7 @@ def test_near_duplicates_count_as_one_document(tmp_path):
     study = little.write_study(tmp_path, {"a": source}, bursts=bursts, budgets=[10 * little.LENGTH])
     result = little.build(study, tmp_path / "out")
     said = [one["sample"] for one in result.manifest["bursts"]["most"]]
-    assert any(TEMPLATE in one for one in said)  # any surroundings will do here
+    assert TRIGGER.upper() in said
     words = naive.folded_words(page)
     assert not [one for one in said if " ".join(naive.folded_words(one)[:4]) in " ".join(words)]
 
