@@ -70,6 +70,7 @@ def pages(corpus: Path, megabytes: int) -> list[dict[str, str]]:
 def phrases(rows: Sequence[dict[str, str]], rng: random.Random) -> list[tuple[int, int, int, str]]:
     """Words, pages and hosts of each phrase, and what it says: made words, and words of the corpus."""
     common = WORD.findall(" ".join(row["text"] for row in rows[:200]))
+    common = [word for word in common if word.upper().lower() == word.lower()]  # in capitals, "ß" is another word
     letters = "abdefghiklmnoprstuvz"
     out = []
     for count in COUNTS:
