@@ -10,6 +10,7 @@ is what corpus.py wrote, all of `scores_*.py` run after it: recall, decisions be
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -105,6 +106,9 @@ def table(documents: pa.RecordBatch, others: Sequence[str], folder: Path, rounds
     """Measure every score and print the table."""
     size = sum(len(text.encode()) for text in documents["text"].to_pylist()) / 1e6
     parameters = {**PARAMETERS, "contamination": {"sets": sets_of(folder, others)}}
+    for name, some in (("target", others[:200]), ("raw", documents["text"].to_pylist()[:200])):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in some))
+    parameters["importance"] = {name: (str(folder / f"{name}.jsonl"),) for name in ("target", "raw")}
     parameters["perplexity"] = {"model": str(folder / "model.arpa")}
     trained = language_model(folder / "model.arpa", others)
     spent = {}

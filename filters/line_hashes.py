@@ -125,7 +125,8 @@ def look_up(hashes: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np
     >>> look_up(np.array([4, 0, 9], np.uint64), np.array([9, 5], np.uint64)).tolist()
     [-1, -1, 0]
     """
-    return _look_up(np.ascontiguousarray(hashes), np.ascontiguousarray(known), _table(len(known)))  # type: ignore[no-any-return]
+    places: NDArray[np.int64] = _look_up(np.ascontiguousarray(hashes), np.ascontiguousarray(known), _table(len(known)))
+    return places
 
 
 def _table(count: int) -> NDArray[np.int64]:
