@@ -367,11 +367,8 @@ cli.add_command(documents.grep)
 cli.add_command(scaling.design)
 cli.add_command(scaling.fit)
 cli.add_command(reconcile)
-<<<<<<< HEAD
 cli.add_command(status_command)
-=======
 cli.add_command(train_perplexity)
->>>>>>> 963c18b (Train the language model of a perplexity score by modified Kneser-Ney, read it by KenLM from wheels, and judge bursts by words beside them alone)
 cli.add_command(train_reference)
 cli.add_command(card)
 cli.add_command(report)
