@@ -216,6 +216,7 @@ def _prism(options: Any, arguments: Sequence[str]) -> Runner:
         raise store.UserError(f"{binary} is Prism {found}, but Beam here is {version}: {get}")
     prism.prism_location = binary
     logging.getLogger("PrismJobServer").propagate = False  # it reports each worker that it ends; failures are raised
+    _hush_servers()
     return Runner("PrismRunner", options, elsewhere=_environment(options))
 
 
@@ -276,8 +277,14 @@ def _job_server(options: Any, arguments: Sequence[str], engine: str, jar: str | 
         missing.append(f"Java: there is no `{java}` on PATH; --job_server_java_launcher names another")
     if missing:
         raise store.UserError("\n".join([f"--runner={name} needs", *(f"- {one}" for one in missing)]))
+    _hush_servers()
     away = bool(master) and not _is_here(_reach(f"--{engine}_master", re.sub(r"^\w+://", "", master)))
     return Runner(name, options, elsewhere=_environment(options, away=away))
+
+
+def _hush_servers() -> None:
+    """Beam warns, when the process ends, that it ends the servers that it started."""
+    logging.getLogger("apache_beam.utils.subprocess_server").setLevel(logging.ERROR)
 
 
 def _environment(options: Any, *, away: bool = False) -> bool:
