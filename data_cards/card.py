@@ -153,14 +153,22 @@ def _rungs(recipes: dict[str, Any]) -> str:
     rows = [
         (
             plain(configuration(name, rung["name"])),
-            *numbers(rung["requested_tokens"], rung["tokens"], rung["sequences"]),
+            _requested(rung),
+            *numbers(rung["tokens"], rung["sequences"]),
             *numbers(rung["unique_tokens"], rung["repeated_tokens"], len(rung["shards"])),
         )
         for name, recipe in recipes.items()
         for rung in recipe["rungs"]
     ]
-    heads = ("configuration", "requested tokens", "tokens", "sequences", "unique tokens", "repeated tokens", "shards")
+    heads = ("configuration", "requested", "tokens", "sequences", "unique tokens", "repeated tokens", "shards")
     return "## Rungs\n\n" + table_of(heads, rows) + "\n\n" + counted_by("tokenladder verify .")
+
+
+def _requested(rung: dict[str, Any]) -> str:
+    """What a rung was to have: tokens, or bytes or documents and how many begin in it."""
+    if "unit" in rung:
+        return f"{rung['requested']:,} {plain(rung['unit'])} ({rung['reached']:,})"
+    return f"{rung['requested_tokens']:,}"
 
 
 def _mixture(recipes: dict[str, Any]) -> str:
@@ -191,7 +199,9 @@ def _course(name: str, recipe: dict[str, Any]) -> str:
         (f"{bend['sequences']:,}", *(f"{100 * bend['weights'].get(one, 0) / 2**32:.3f} %" for one in strata))
         for bend in recipe["course"]
     ]
-    told = f"Weights of {plain(name)} change along the stream, linearly between these places; above are their means."
+    unit = recipe["rungs"][-1].get("unit")
+    above = "their means" if unit is None else f"shares of {plain(unit)}"
+    told = f"Weights of {plain(name)} change along the stream, linearly between these places; above are {above}."
     return f"\n\n{told}\n\n" + table_of(("after sequences", *map(plain, strata)), rows)
 
 
@@ -379,7 +389,7 @@ def _making(manifest: dict[str, Any]) -> str:
     if held:
         lines.append(
             f"- **Held out:** {held['tokens']:,} tokens in {held['sequences']:,} sequences "
-            f"(requested: {held['requested_tokens']:,}), whole clusters drawn by hash. No recipe holds one of their "
+            f"(requested: {_requested(held)}), whole clusters drawn by hash. No recipe holds one of their "
             "documents or a near duplicate of one."
         )
     return "## How it was made\n\n" + "\n".join(lines)

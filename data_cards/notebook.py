@@ -75,7 +75,7 @@ def show_plan(described: Mapping[str, Any]) -> str:
         for name, one in described["sources"].items()
     ]
     rungs = [
-        (name, rung, size["requested"], size["tokens"], len(recipe["rules"]))
+        (name, rung, size["requested"], size.get("tokens", size.get("unit")), len(recipe["rules"]))
         for name, recipe in described["recipes"].items()
         for rung, size in recipe["rungs"].items()
     ]

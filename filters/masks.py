@@ -128,6 +128,26 @@ def mask_for(name: str, size: int) -> bytes:
     return b"[" + name.encode().ljust(length - 2, b"_") + b"]"
 
 
+def growth(edits: Edits, names: Sequence[str]) -> NDArray[np.int64]:
+    """By how many bytes its edits make each text longer; below 0 where it gets shorter.
+
+    Args:
+        edits: Of ``n`` texts.
+        names: What the edits' numbers stand for.
+
+    >>> spans = (np.array(each) for each in ([0, 0], [0, 6], [4, 8], [CUT, 0]))
+    >>> growth(merge_spans(*spans, np.array([True])), ["email"])
+    array([10])
+    """
+    (offsets, starts), (_, stops), (_, numbers) = (lists(each) for each in edits)
+    sizes = stops - starts
+    least = np.array([*(len(name.encode()) + 2 for name in names), 0], np.int64)[numbers]  # CUT is -1: the last
+    classes = np.array([*LENGTH_CLASSES, LENGTH_CLASSES[-1]])
+    masks = classes[np.searchsorted(np.array(LENGTH_CLASSES), np.maximum(sizes, least))]
+    before = np.r_[0, np.cumsum(np.where(numbers == CUT, 0, masks) - sizes)]
+    return before[offsets[1:]] - before[offsets[:-1]]  # type: ignore[no-any-return] # int64
+
+
 class Masked(NamedTuple):
     """A column with masks in it.
 

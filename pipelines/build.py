@@ -136,6 +136,7 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
             rescale=bool(recipe.rescale),
             piece=settings.piece_tokens,
             fit=settings.packing == "best-fit",
+            unit=settings.budget_unit,
         )
         for name, recipe in recipes.items()
     ]

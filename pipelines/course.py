@@ -110,7 +110,7 @@ class CourseState:
 
         >>> course = Course(np.array([0, 8]), np.array([[ONE, 0], [0, ONE]]))
         >>> CourseState(course, np.zeros(2, np.int64)).advance(8)[0]
-        array([0, 0, 0, 1, 0, 1, 1, 1], dtype=uint16)
+        array([0, 0, 1, 0, 1, 0, 1, 1], dtype=uint16)
         """
         position = int(self.given.sum())
         if position + count > LONGEST:

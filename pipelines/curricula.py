@@ -20,7 +20,6 @@ from .plan import FORMAT
 from .pool import PIPELINES
 from .result_files import begins_at
 from .schedule import ONE
-from .study_budgets import parse_count, short
 from .study_curricula import settings_of
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ class _Draft:
 
     def __init__(self, plan: Plan, pool: Pool, name: str, one: Curriculum, ladder: Ladder) -> None:
         self.name, self.one, self.source = name, one, ladder
-        self.rung = short(int(parse_count(one.rung)))  # type: ignore[call-overload] # a count, as was checked
+        self.rung = plan.study.settings.rung_name(one.rung)
         self.length, self.piece = plan.study.settings.sequence_length, plan.study.settings.piece_tokens
         at = list(ladder.rungs).index(self.rung)
         self.sequences, self.counts = ladder.rungs[self.rung], ladder.counts[at]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from ..filters.masks import CUT, Edits, apply_edits, lists, merge_spans
+from ..filters.masks import CUT, Edits, apply_edits, growth, lists, merge_spans
 from ..filters.personal import MASKS
 from . import store
 
@@ -50,6 +50,10 @@ class Editor:
         """The texts of these rows as they are encoded."""
         return column if self._edits is None else apply_edits(column, self._edits.take(rows), self.names)
 
+    def sizes(self, read: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Bytes of all of the part's texts as they are encoded, from those that were read: int64[rows]."""
+        return read if self._edits is None else read + growth(self._edits, self.names)
+
     def counts(self, rows: int) -> NDArray[np.int32]:
         """Masks in each of the part's rows, by name: int32[rows, names]."""
         return np.zeros((rows, 0), np.int32) if self._edits is None else self._edits.counts(len(self.names))
@@ -69,3 +73,15 @@ def _cuts(place: Store, part: Part, lines: str) -> tuple[NDArray[np.int64], ...]
     (offsets, starts), (_, stops) = (lists(table.column(name).combine_chunks()) for name in ("starts", "stops"))
     rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     return rows, starts, stops, np.full(len(rows), CUT, np.int64)
+
+
+def encoded_bytes(place: Store, part: Part, edits: dict[str, Any]) -> NDArray[np.int64]:
+    """UTF-8 bytes of each of a part's texts as it is encoded: int64[rows], 0 where there is no document.
+
+    Args:
+        place: The store.
+        part: The part.
+        edits: `Pool.edits`.
+    """
+    read = place.column(part, ("text_bytes",)).combine_chunks().fill_null(0).to_numpy(zero_copy_only=False)
+    return Editor(place, part, edits).sizes(read.astype(np.int64))

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from ..tokenizers.loading import load_bytes
 from ..tokenizers.sections import TokenizerSection
 from . import segments, store
-from .edits import Editor
+from .edits import Editor, encoded_bytes
 from .parts import Part, Store
 from .pieces import bounds, buckets_of, cut, earliest
 from .ranges import copy_ranges
@@ -39,8 +39,8 @@ def encode_part(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _
 
     Args:
         payload: `store`, `part`, `ordinal`, `tokenizer` (`fingerprint`, `section`, `model`), and `recipes`: for each
-            `choices` (folder), `cutoffs` (bucket by stratum), `counts` (folder) and, where documents are cut into
-            pieces, `piece` (tokens); without any, all documents are encoded.
+            `choices` (folder), `cutoffs` (bucket by stratum), `counts` (folder), where documents are cut into pieces,
+            `piece` (tokens), and where budgets are in bytes, `bytes`; without any, all documents are encoded.
         at: Not called: tokenizers take any text.
     """
     del at
@@ -63,15 +63,18 @@ def encode_part(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _
         _encode(place, part, spec, new, np.argsort(priority[new], kind="stable"))
     lengths = segments.counts(place, spec["fingerprint"], part.id, part.rows)
     for (choice, recipe), mask in zip(asked, masks, strict=True):
-        store.write_table(store.join(recipe["counts"], name), _count(choice, recipe, mask, text_bytes, lengths))
+        sizes = encoded_bytes(place, part, spec.get("edits", {})) if recipe.get("bytes") else None
+        table = _count(choice, recipe, mask, text_bytes, lengths, sizes)
+        store.write_table(store.join(recipe["counts"], name), table)
 
 
-def _count(
+def _count(  # noqa: PLR0917 each is a column or says what of it
     choice: pa.Table,
     recipe: dict[str, Any],
     mask: NDArray[np.bool_],
     text_bytes: NDArray[np.int64],
     lengths: NDArray[np.int64],
+    sizes: NDArray[np.int64] | None,
 ) -> pa.Table:
     rows = np.flatnonzero(mask)
     priority = choice.column("priority").to_numpy()[rows]
@@ -84,10 +87,13 @@ def _count(
             "tokens": pieces.tokens,
         }
     )
+    if sizes is not None:
+        table = table.append_column("text_bytes", pa.array(sizes[rows]))
     groups = table.filter(pa.array(buckets < bounds(choice, recipe["cutoffs"])[rows]))
     groups = groups.group_by(["stratum", "bucket"], use_threads=False)
-    counted = groups.aggregate([("tokens", "count"), ("tokens", "sum")])
-    counted = counted.rename_columns(["stratum", "bucket", "documents", "tokens"])
+    sums = ["tokens"] if sizes is None else ["tokens", "text_bytes"]
+    counted = groups.aggregate([("tokens", "count"), *((name, "sum") for name in sums)])
+    counted = counted.rename_columns(["stratum", "bucket", "documents", *sums])
     return counted.sort_by([("stratum", "ascending"), ("bucket", "ascending")])
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from ..filters.hashing import mix64
 from . import keys, segments, store
+from .edits import encoded_bytes
 from .fit import fit
 from .parts import Part, Store
 from .pieces import buckets_of, cut, within
@@ -31,6 +32,9 @@ GROUP_DOCUMENTS = 1 << 20
 """Neighbouring buckets are sorted together until they hold so many documents: 44 bytes each, 46 MB a group."""
 
 ORDERED = np.dtype([("priority", "<u8"), ("id", keys.ID), ("tie", "<u8"), ("key", "<u8"), ("tokens", "<i8")])
+ORDERED_BYTES = np.dtype([*ORDERED.descr, ("text_bytes", "<i8")])
+"""The same with the bytes of the text as encoded, where budgets are in bytes."""
+
 PLACED = np.dtype([("row", "<u4"), ("stratum", "<u2"), ("offset", "<i8"), ("tokens", "<i8")])
 START = ("start", "<i8")
 """Where documents are cut into pieces, the document's tokens before each."""
@@ -97,7 +101,8 @@ def emit_order(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     Args:
         payload: `store`, `part`, `ordinal`, `source_ordinal`, `choices` (folder), `tokenizer` (fingerprint), and
             `plan` (path of a file with `strata`, `groups`, `sequence_length`, where documents are cut into pieces
-            `piece`, and where they are fitted to sequences `fit`, the buckets of a block of each stratum).
+            `piece`, and where they are fitted to sequences `fit`, the buckets of a block of each stratum);
+            `edits` (`Pool.edits`) where budgets are in bytes.
     """
     place, part = Store(payload["store"]), Part(**payload["part"])
     plan = store.read_json(payload["plan"])
@@ -115,7 +120,7 @@ def emit_order(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     group = _group_of(plan["groups"], len(plan["strata"]))[strata[rows[pieces.index]], buckets_of(pieces.priority)]
     inside = np.flatnonzero(group >= 0)
     rows, group = rows[pieces.index[inside]], group[inside]
-    packed = np.empty(len(rows), _dtype(ORDERED, cut=_cuts(plan)))
+    packed = np.empty(len(rows), _dtype(_form(plan), cut=_cuts(plan)))
     if _cuts(plan):
         packed["start"] = pieces.start[inside]
     packed["priority"] = pieces.priority[inside]
@@ -123,7 +128,13 @@ def emit_order(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     packed["tie"] = keys.ties(place, part, payload["source_ordinal"])[rows]
     packed["key"] = keys.keys(payload["ordinal"], rows)
     packed["tokens"] = pieces.tokens[inside]
+    if plan.get("text_bytes"):
+        packed["text_bytes"] = encoded_bytes(place, part, payload["edits"])[rows]
     yield from keys.split(packed, keys.numbered(payload["number"], group))
+
+
+def _form(plan: dict[str, Any]) -> np.dtype[Any]:
+    return ORDERED_BYTES if plan.get("text_bytes") else ORDERED
 
 
 def _cuts(plan: dict[str, Any]) -> bool:
@@ -138,7 +149,7 @@ def _dtype(whole: np.dtype[Any], *, cut: bool) -> np.dtype[Any]:
 
 def _ordered(values: Iterable[bytes], plan: dict[str, Any]) -> NDArray[Any]:
     """The documents of one group in order."""
-    packed = keys.joined(values, _dtype(ORDERED, cut=_cuts(plan)))
+    packed = keys.joined(values, _dtype(_form(plan), cut=_cuts(plan)))
     ids = packed["id"]
     rank = (packed["key"], packed["tie"], ids["low"], ids["high"], packed["priority"])
     return packed[np.lexsort((packed["start"], *rank) if _cuts(plan) else rank)]
@@ -190,6 +201,8 @@ def order_group(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -
     placed = np.empty(len(packed), _dtype(PLACED, cut=_cuts(plan)))
     if _cuts(plan):
         columns["start"] = placed["start"] = packed["start"]
+    if plan.get("text_bytes"):
+        columns["text_bytes"] = packed["text_bytes"]
     store.write_table(store.join(folder, "order", f"{number:05d}.parquet"), pa.table(columns))
     placed["row"] = keys.rows(packed["key"])
     placed["stratum"] = group.stratum

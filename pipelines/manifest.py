@@ -76,8 +76,12 @@ def fingerprint(plan: Plan, summaries: dict[str, dict[str, Any]], tokenizer: dic
 
 
 def _said(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings without a section that is younger than the format and not asked for: studies keep their fingerprint."""
-    return {name: value for name, value in settings.items() if name != "bursts" or value is not None}
+    """Settings without what is younger than the format and not asked for: studies keep their fingerprint."""
+    young = {"bursts": None, "budget_unit": "tokens"}
+    held = settings["held_out"]
+    if held is not None and held["bytes"] is None:
+        settings = {**settings, "held_out": {name: value for name, value in held.items() if name != "bytes"}}
+    return {name: value for name, value in settings.items() if name not in young or value != young[name]}
 
 
 def assemble(  # noqa: PLR0917 everything that a manifest tells
@@ -124,8 +128,9 @@ def assemble(  # noqa: PLR0917 everything that a manifest tells
         value["max_document_sequences"] = settings.max_document_sequences
     if held_out is not None and settings.held_out is not None:
         sequences = sum(held_out.rungs.values())
+        requested, unit = settings.held_out.size
         value["held_out"] = {
-            "requested_tokens": settings.held_out.tokens,
+            **_requested(requested, unit, held_out.reached),
             "tokens": sequences * length,
             "sequences": sequences,
             "shards": _listed(held_out_shards),
@@ -136,8 +141,9 @@ def assemble(  # noqa: PLR0917 everything that a manifest tells
         for key in ("permutation", "disjoint", "simulate", "alpha"):
             if getattr(own, key) is not None:
                 recipe[key] = getattr(own, key)
-        for rung, requested in plan.study.rungs.items():
-            recipe["rungs"][list(plan.study.rungs).index(rung)]["requested_tokens"] = requested
+        ladder = made[name].ladder
+        for n, requested in enumerate(plan.study.rungs.values()):
+            recipe["rungs"][n] |= _requested(requested, settings.budget_unit, ladder.reached[n:])
     value["root_hash"] = root_hash(value)
     return value
 
@@ -239,6 +245,13 @@ def _recipe(made: Made, length: int, duplicates: list[int] | None) -> dict[str, 
         "counts": _outcomes(made.ledgers),
         "ledger": [{key: ledger[key] for key in ("path", "sha256", "rows", "source")} for ledger in made.ledgers],
     }
+
+
+def _requested(count: int, unit: str, reached: list[int]) -> dict[str, Any]:
+    """What a rung was to have, and where that is not tokens, what it has of it: of the documents that begin in it."""
+    return (
+        {"requested_tokens": count} if unit == "tokens" else {"unit": unit, "requested": count, "reached": reached[0]}
+    )
 
 
 def _course(ladder: Ladder) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ PIECE = np.dtype(
         ("length", "<i8"),
         ("at", "<i8"),
         ("difficulty", "<f8"),
+        ("text_bytes", "<i8"),
     ]
 )
 """Tokens [start, start + length) of a document, at place `at` of a stratum's tokens in this shard."""
@@ -69,7 +70,7 @@ def write_shard(payload: dict[str, Any], **_: Any) -> None:
     # first the marker goes, so that none stands beside files of another ladder
     store.remove(payload["marker"])
     store.write_bytes(payload["shard"], data)
-    table = store.parquet_bytes(_documents(documents, payload["first"], difficulty="difficulty" in plan))
+    table = store.parquet_bytes(_documents(documents, payload["first"], plan))
     store.write_bytes(payload["documents"], table)
     store.write_json(
         payload["marker"],
@@ -110,8 +111,8 @@ def _pieces(folder: str, plan: dict[str, Any], stratum: int, start: int, length:
             piece["at"] = at + offsets[inside] + piece["start"] - begin
             if "start" in table.column_names:
                 piece["start"] += table.column("start").to_numpy()[inside]
-            if "difficulty" in table.column_names:
-                piece["difficulty"] = table.column("difficulty").to_numpy()[inside]
+            for name in {"difficulty", "text_bytes"} & set(table.column_names):
+                piece[name] = table.column(name).to_numpy()[inside]
             out.append(piece)
         at += stop - begin
     return np.concatenate(out)
@@ -136,6 +137,7 @@ STANDS = np.dtype(
         ("offset", "<i8"),
         ("length", "<i4"),
         ("difficulty", "<f8"),
+        ("text_bytes", "<i8"),
     ]
 )
 
@@ -156,6 +158,7 @@ def _cut(pieces: NDArray[Any], sequences: NDArray[np.int64], length: int) -> NDA
     out["offset"] = pieces["start"][index] + begin - pieces["at"][index]
     out["length"] = stop - begin
     out["difficulty"] = pieces["difficulty"][index]
+    out["text_bytes"] = pieces["text_bytes"][index]
     return out
 
 
@@ -199,8 +202,12 @@ def _shard(
     return sink.getvalue()
 
 
-def _documents(documents: NDArray[Any], first: int, *, difficulty: bool) -> pa.Table:
-    """Which document stands where; in a curriculum, how difficult it is, null where nothing says."""
+def _documents(documents: NDArray[Any], first: int, plan: dict[str, Any]) -> pa.Table:
+    """Which document stands where.
+
+    In a curriculum also how difficult it is, null where nothing says; and where budgets are in bytes, the bytes of its
+    whole text as encoded.
+    """
     columns = {
         "sequence": documents["sequence"] + first,
         "position": documents["position"],
@@ -208,6 +215,8 @@ def _documents(documents: NDArray[Any], first: int, *, difficulty: bool) -> pa.T
         "offset": documents["offset"],
         "length": documents["length"],
     }
-    if difficulty:
+    if "difficulty" in plan:
         columns["difficulty"] = pa.array(documents["difficulty"], from_pandas=True)  # NaN becomes null
+    if plan.get("text_bytes"):
+        columns["text_bytes"] = documents["text_bytes"]
     return pa.table(columns)

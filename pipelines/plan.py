@@ -17,7 +17,7 @@ from . import store
 from .earlier import Earlier, open_earlier
 from .ladder import held_out_seed
 from .parts import Store, missing
-from .study_budgets import parse_count, short
+from .study_budgets import short
 from .study_checks import COLUMNS
 from .study_curricula import settings_of
 from .study_weights import means
@@ -204,20 +204,22 @@ class Plan:
             "bursts": dataclasses.asdict(settings.bursts) if settings.bursts else None,
             "masks": self.masked,
             "tokenizer": dataclasses.asdict(self.study.tokenizer),
-            "held_out": short(settings.held_out.tokens) if settings.held_out else None,
+            "held_out": short(*settings.held_out.size) if settings.held_out else None,
             "recipes": {
                 name: {
                     **self._weights(name),
                     "rules": [str(rule) for rule in self.study.rules(name)],
                     "rungs": {
                         rung: {"requested": n, "tokens": whole(n, settings.sequence_length) * settings.sequence_length}
+                        if settings.budget_unit == "tokens"
+                        else {"requested": n, "unit": settings.budget_unit}
                         for rung, n in self.study.rungs.items()
                     },
                 }
                 for name in settings.recipes
             },
             "curricula": {
-                name: {"recipe": one.recipe, "rung": short(int(parse_count(one.rung)))} | settings_of(one)  # type: ignore[call-overload]
+                name: {"recipe": one.recipe, "rung": settings.rung_name(one.rung)} | settings_of(one)
                 for name, one in settings.curricula.items()
             },
         }

@@ -52,7 +52,7 @@ class Order(Stream):
         of = manifest.recipes.get(self.told.recipe)
         self.rung = next((rung for rung in of.rungs if rung.name == self.told.rung), None) if of else None
         strata, course = (of.strata, of.course) if of and self.told.mixed else (UNMIXED, [])
-        rung = Rung(self.told.rung, self.told.tokens, self.told.tokens, self.told.sequences, self.told.shards)
+        rung = Rung(self.told.rung, self.told.tokens, self.told.sequences, self.told.shards, self.told.tokens)
         super().__init__(files, manifest, Recipe(strata, [rung], {}, [], course=course), f"curriculum {name}", cut=True)
         self.labels = ["Exact", "Mixed", "Documents", "Same documents", "Ordered"]
 

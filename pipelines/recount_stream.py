@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .recount_mixture import Mixture
+from .recount_reach import Reached
 from .result_files import (
     ID,
     READING,
@@ -19,6 +20,7 @@ from .result_files import (
     Files,
     Manifest,
     Recipe,
+    Rung,
     Shard,
     begins_at,
     holds_all,
@@ -67,6 +69,7 @@ class Stream:
         self.found: dict[str, str] = {}
         self.numbers = {stratum: n for n, stratum in enumerate(sorted(recipe.strata))}
         self.mixture = Mixture(recipe) if recipe.strata else None
+        self.reached = Reached(recipe, self.length) if recipe.rungs[-1].unit else None
         self.counts = [0] * len(self.numbers)
         self.stands: list[list[NDArray[Any]]] = [[] for _ in self.numbers]
         self.last: list[tuple[bytes, int, int] | None] = [None] * len(self.numbers)  # id, next offset, last token
@@ -191,6 +194,7 @@ class Stream:
         if wrong.any() or not np.array_equal(sequence[new], np.arange(rows)):
             at = int(sequence[wrong.argmax()]) + first if wrong.any() else "?"
             raise ValueError(f"{shard.documents}: does not cover every position once (at sequence {at})")
+        self._count_reached(table, sequence)
         begins = begins_at(offset, self.piece)
         counts = pc.list_value_length(self._starts).to_numpy(zero_copy_only=False)
         same = np.array_equal(counts, np.bincount(sequence[begins], minlength=rows))
@@ -229,6 +233,10 @@ class Stream:
         if not np.array_equal(self._padded, self.length - filled):
             self.faults["Exact"].append(f"{path}: padding is not what documents leave of the sequences")
         np.add.at(self.padding, self._codes, self.length - filled)
+
+    def _count_reached(self, table: pa.Table, sequence: NDArray[np.int64]) -> None:
+        if self.reached is not None:
+            self.reached.count(table, sequence, self._codes)
 
     def _follow(self, n: int, pieces: NDArray[Any]) -> None:
         """Pieces of documents of one stratum, in order: each goes on, or begins where another ended."""
@@ -286,7 +294,7 @@ class Stream:
         strata = _count(self.numbers, "stratum", "strata")
         furthest = self.mixture.furthest if self.mixture is not None else 0.0
         self.found |= {
-            "Exact": f"{shards}; {_count(rungs, 'budget', 'budgets')} to half a sequence",
+            "Exact": f"{shards}; {_count(rungs, 'budget', 'budgets')} {self._exactness()}",
             "Nested": f"{_count(rungs, 'rung', 'rungs')}, each the beginning of the next",
             "Mixed": f"{strata}, in every prefix within {furthest:.2f} of a sequence",
             "Documents": f"{documents:,} fill every position, each ended by its token"
@@ -298,6 +306,12 @@ class Stream:
             told_check(f"{label} ({self.name})", self.faults[label], self.found.get(label, "")) for label in self.labels
         ]
 
+    def _exactness(self) -> str:
+        last = self.recipe.rungs[-1]
+        if last.unit is None:
+            return "to half a sequence"
+        return f"in {last.unit}: {last.reached:,} for {last.requested:,} in {last.name}"
+
     def _check_rungs(self) -> None:
         """What the manifest says of each rung against the shards' own counts."""
         exact, nested = self.faults["Exact"], self.faults["Nested"]
@@ -306,8 +320,7 @@ class Stream:
         for smaller, rung in zip([None, *self.recipe.rungs], self.recipe.rungs, strict=False):
             if rung.tokens != rung.sequences * self.length:
                 exact.append(f"{rung.name}: {rung.sequences:,} sequences are not {rung.tokens:,} tokens")
-            if 2 * abs(rung.tokens - rung.requested_tokens) > self.length:
-                exact.append(f"{rung.name}: {rung.tokens:,} tokens are not the nearest to {rung.requested_tokens:,}")
+            exact += self._requested(rung)
             if smaller and (rung.shards[: len(smaller.shards)] != smaller.shards or rung.sequences < smaller.sequences):
                 nested.append(f"{rung.name} does not begin with the shards of {smaller.name}")
             if not self.damaged and rung.sequences not in self.borders:
@@ -319,11 +332,22 @@ class Stream:
             exact.append(f"the shards hold {self.sequences:,} sequences, not {self.recipe.rungs[-1].sequences:,}")
         if not self.damaged:
             self._check_strata()
+            if self.reached is not None:
+                self.reached.check(self.rung_counts)
+                exact += self.reached.faults
             self.faults["Mixed"] += [
                 f"the checkpoint of {sum(given):,} sequences gives the strata {given}, the shards {counted}"
                 for given in self.recipe.checkpoints
                 if (counted := self.border_counts.get(sum(given))) != given
             ]
+
+    def _requested(self, rung: Rung) -> list[str]:
+        asked = rung.requested_tokens
+        if asked is None and rung.unit is None:
+            return [f"{rung.name}: what was requested is not told"]
+        if asked is not None and 2 * abs(rung.tokens - asked) > self.length:
+            return [f"{rung.name}: {rung.tokens:,} tokens are not the nearest to {asked:,}"]
+        return []
 
     def _check_strata(self) -> None:
         """Sequences, unique and repeated tokens of each stratum in each rung."""

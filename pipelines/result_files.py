@@ -96,10 +96,13 @@ class Rung:
     """A rung; its shards are the first ones of the stream."""
 
     name: str
-    requested_tokens: _Natural
     tokens: _Natural
     sequences: _Natural
     shards: list[Shard]
+    requested_tokens: _Natural | None = None  # or else in another unit:
+    unit: Literal["bytes", "documents"] | None = None
+    requested: _Natural = 0
+    reached: _Natural = 0
     strata: dict[str, Amount] | None = None  # the held-out set's are not listed, nor its repeats: it has none
     unique_tokens: _Natural = 0
     repeated_tokens: _Natural = 0
@@ -148,14 +151,18 @@ class Recipe:
 class HeldOut:
     """The held-out set."""
 
-    requested_tokens: _Natural
     tokens: _Natural
     sequences: _Natural
     shards: list[Shard]
+    requested_tokens: _Natural | None = None
+    unit: Literal["bytes", "documents"] | None = None
+    requested: _Natural = 0
+    reached: _Natural = 0
 
     def as_recipe(self) -> Recipe:
         """The set as a recipe of one rung, without mixture and ledger."""
-        rung = Rung("held out", self.requested_tokens, self.tokens, self.sequences, self.shards)
+        asked = (self.requested_tokens, self.unit, self.requested, self.reached)
+        rung = Rung("held out", self.tokens, self.sequences, self.shards, *asked)
         return Recipe({}, [rung], {}, [])
 
 

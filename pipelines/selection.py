@@ -175,7 +175,7 @@ def hold_out(plan: Plan, pool: Pool, held: HeldOut, clusters: str) -> tuple[Ladd
     length, threshold = plan.study.settings.sequence_length, plan.study.settings.dedup.threshold
     with pool.report.about("held-out set"):  # the recipes' stages have the same names
         choices = choose_recipes(plan, pool, wanted, clusters, None)["held_out"]
-        want = ladders.Wanted("held_out", *choices.place, {"held_out": held.tokens})
+        want = ladders.Wanted("held_out", *choices.place, {"held_out": held.size[0]}, unit=held.size[1])
         ladder = ladders.plan_ladders(pool, [want], length)["held_out"]
     identity = store.fingerprint([FORMAT, ladder.identity, tail(clusters), plan.signature, threshold])
     folder, places = pool.store.path("held_out", identity), store.join(ladder.folder, "places")
@@ -218,7 +218,8 @@ def reserve(plan: Plan, pool: Pool, held: HeldOut, clusters: str) -> tuple[str, 
     if not text_bytes:
         raise store.UserError("held_out: no document of any source is kept. Loosen its rules.")
     half = {stratum: int(sizes.sum()) // 2 for stratum, sizes in text_bytes.items()}
-    needed = {stratum: max(1, min(RESERVED_BYTES * held.tokens, size)) for stratum, size in half.items()}
+    asked = RESERVED_BYTES * held.tokens if held.tokens is not None else 2 * held.size[0]
+    needed = {stratum: max(1, min(asked, size)) for stratum, size in half.items()}
     threshold = plan.study.settings.dedup.threshold
     identity = [FORMAT, "reserved", choices.identity, needed, tail(clusters), plan.signature, threshold]
     folder = pool.store.path("held_out", store.fingerprint(identity))
@@ -239,7 +240,8 @@ def _check_reserved(pool: Pool, places: str, held: HeldOut) -> None:
         drawn, kept = (store.read_table(store.join(folder, name), ["row"]) for folder in (places, pool.reserved))
         if not np.isin(drawn.column(0).to_numpy(), kept.column(0).to_numpy()).all():
             raise store.UserError(
-                f"held_out.tokens: {held.tokens:,} take more text than was set aside before the tokenizer was trained: "
+                f"held_out.{held.size[1]}: {held.size[0]:,} take more text than was set aside before the tokenizer was "
+                "trained: "
                 f"{RESERVED_BYTES} bytes for each token, and half of the text at most. Hold out fewer, or train the "
                 "tokenizer first (train-tokenizer) and name its file."
             )

@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 from ..data_cards import notebook
 from ..filters.minhash import optimal_bands
 from .schema import REPEATED_LINES
-from .study_budgets import Count, expand_budgets, short
+from .study_budgets import Count, Unit, expand_budgets, parse_count, short
 from .study_bursts import Bursts
 from .study_curricula import Curriculum
 from .study_weights import Weights, in_words
@@ -127,11 +127,27 @@ class HeldOut:
 
     Attributes:
         tokens: Its size.
+        bytes: Its size in bytes of text, in place of tokens: then it is the same under every tokenizer.
         keep: Rules for the documents that stand in it.
     """
 
-    tokens: Count
+    tokens: Count | None = None
+    bytes: Count | None = None
     keep: tuple[Rule, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that it has one size.
+
+        Raises:
+            ValueError: It has none or two.
+        """
+        if (self.tokens is None) == (self.bytes is None):
+            raise ValueError('give its size, as tokens = "1M" or as bytes = "4M"')
+
+    @property
+    def size(self) -> tuple[int, Unit]:
+        """How much it is, and of what."""
+        return (self.tokens, "tokens") if self.tokens is not None else (self.bytes or 0, "bytes")
 
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -224,8 +240,10 @@ class Settings:
 
     Attributes:
         name: The study's name; a folder of results belongs to one study.
-        budgets: Tokens of the rungs, each the beginning of the next; or `{ from, to, per_decade }`.
+        budgets: Tokens of the rungs, each the beginning of the next; or `{ from, to, per_decade }`; or bytes of text
+            ("4GB"), or "20K documents": weights are then shares of these, too.
         recipes: Which documents are in, and in which shares; by name.
+        budget_unit: What budgets count; follows from how they are written.
         seed: Another one is another order and another held-out set.
         sequence_length: Tokens in one row of a shard.
         strata: What a mixture is made of: the source, or labels of scores.
@@ -247,6 +265,7 @@ class Settings:
     name: Annotated[str, Field(pattern=NAME.pattern)]
     budgets: Annotated[tuple[Count, ...], Field(min_length=1), BeforeValidator(expand_budgets)]
     recipes: Annotated[dict[str, Recipe], Field(min_length=1)]
+    budget_unit: Unit = "tokens"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     sequence_length: Annotated[int, Field(ge=8, le=2**20)] = 2048
     strata: Annotated[tuple[str, ...], Field(min_length=1)] = ("source",)
@@ -260,6 +279,10 @@ class Settings:
     max_document_sequences: Annotated[int, Field(ge=1, le=2**20)] | None = None
     packing: Literal["concatenate", "best-fit"] = "concatenate"
     max_rejected: Annotated[float, Field(ge=0, le=1)] = 0.01
+
+    def rung_name(self, budget: object) -> str:
+        """The name of the rung of a budget, as the study writes it."""
+        return short(int(str(parse_count(budget))), self.budget_unit)
 
     SECTIONS: ClassVar[tuple[str, ...]] = ("sources", "scores", "tokenizer")
 
@@ -335,8 +358,8 @@ class Study:
 
     @property
     def rungs(self) -> dict[str, int]:
-        """Requested tokens of each rung, by the rung's name, smallest first."""
-        return {short(budget): budget for budget in self.settings.budgets}
+        """What each rung's budget is, by the rung's name, smallest first."""
+        return {self.settings.rung_name(budget): budget for budget in self.settings.budgets}
 
     def _repr_html_(self) -> str:
         recipes = []

@@ -1,15 +1,80 @@
-"""Budgets as a study writes them: counts of tokens, or of bytes or documents, for studies across tokenizers."""
+"""Budgets as a study writes them: counts of tokens, or of bytes or documents, for studies across tokenizers.
+
+`"4GB"` and `"20K documents"` say their unit, a bare count is of tokens. All counts that are compared with each other,
+budgets, rungs of curricula and simulated runs, have one unit, which is taken off here before they are read as numbers.
+"""
 
 from __future__ import annotations
 
 import re
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
 _UNITS = {"": 0, "K": 3, "M": 6, "B": 9, "G": 9, "T": 12}
 _COUNT = re.compile(r"^\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([KMBGT]?)\s*$", re.IGNORECASE)
+
+
+Unit = Literal["tokens", "bytes", "documents"]
+
+_BYTES = re.compile(r"^(.*[0-9]\s*[KMGT])B\s*$", re.IGNORECASE)
+_WORD = re.compile(r"^(.*[0-9]\s*[KMBGT]?)[\s-]*(tokens|bytes|documents)\s*$", re.IGNORECASE)
+
+
+def split_unit(value: object) -> tuple[object, str]:
+    """A count without its unit, and the unit.
+
+    >>> split_unit("4GB"), split_unit("20K documents"), split_unit("4B"), split_unit(1000)
+    (('4G', 'bytes'), ('20K', 'documents'), ('4B', 'tokens'), (1000, 'tokens'))
+    """
+    if isinstance(value, str):
+        word, of_bytes = _WORD.match(value), _BYTES.match(value)
+        if word:
+            return word[1], word[2].lower()
+        if of_bytes:
+            return of_bytes[1], "bytes"
+    return value, "tokens"
+
+
+def with_unit(raw: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:
+    """A study's tables with bare counts, and with `budget_unit`, the unit that they had.
+
+    Args:
+        raw: As the file has them; left as it is.
+        mistakes: Grows by a line for each count in another unit than the first budget's.
+    """
+    budgets = raw.get("budgets")
+    if isinstance(budgets, dict):
+        listed = [budgets[key] for key in ("from", "to") if key in budgets]
+    else:
+        listed = budgets if isinstance(budgets, list) else []
+    unit = split_unit(listed[0])[1] if listed else "tokens"
+
+    def bare(value: object, where: str) -> object:
+        count, own = split_unit(value)
+        if own != unit:
+            mistakes.append(
+                f"{where}: {value} is in {own}, the budgets are in {unit}. Give all in one unit: how many of one the "
+                "other comes to is known after encoding"
+            )
+        return count
+
+    out = {**raw, "budget_unit": unit} if unit != "tokens" else dict(raw)
+    if isinstance(budgets, dict):
+        out["budgets"] = {k: bare(v, f"budgets.{k}") if k in {"from", "to"} else v for k, v in budgets.items()}
+    elif isinstance(budgets, list):
+        out["budgets"] = [bare(budget, f"budgets[{n}]") for n, budget in enumerate(budgets)]
+    for section, key in (("recipes", "simulate"), ("curricula", "rung")):
+        tables = raw.get(section)
+        if isinstance(tables, dict):
+            out[section] = {
+                name: {**one, key: bare(one[key], f"{section}.{name}.{key}")}
+                if isinstance(one, dict) and key in one
+                else one
+                for name, one in tables.items()
+            }
+    return out
 
 
 def parse_count(value: object) -> object:
@@ -61,13 +126,18 @@ def expand_budgets(value: object) -> object:
     return tuple(budget for budget in out if budget <= last)
 
 
-def short(count: int) -> str:
-    """A count as people write it; always exact.
+def short(count: int, unit: str = "tokens") -> str:
+    """A count as people write it; always exact. Names of rungs are such.
 
     >>> short(1_500_000_000), short(250_000), short(1234)
     ('1.5B', '250K', '1234')
+    >>> short(4_000_000_000, "bytes"), short(20_000, "documents"), short(999, "bytes")
+    ('4GB', '20K-documents', '999-bytes')
     """
-    for unit, power in (("T", 12), ("B", 9), ("M", 6), ("K", 3)):
+    for sign, power in (("T", 12), ("B", 9), ("M", 6), ("K", 3)):
         if count >= 10**power and (count * 100) % 10**power == 0:
-            return f"{Decimal(count).scaleb(-power).normalize():f}{unit}"
-    return str(count)
+            digits = f"{Decimal(count).scaleb(-power).normalize():f}"
+            if unit == "bytes":
+                return f"{digits}{'G' if sign == 'B' else sign}B"
+            return f"{digits}{sign}" + ("-documents" if unit == "documents" else "")
+    return str(count) if unit == "tokens" else f"{count}-{unit}"

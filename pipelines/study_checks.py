@@ -204,21 +204,37 @@ def _role(kind: pa.DataType) -> str | None:
     return "value" if pa.types.is_integer(kind) or pa.types.is_floating(kind) else None
 
 
+def _check_unit(settings: Settings, mistakes: list[str]) -> None:
+    """What goes with budgets in tokens alone."""
+    asked = {"max_document_sequences": settings.max_document_sequences, "packing": settings.packing == "best-fit"}
+    if settings.budget_unit != "tokens":
+        mistakes.extend(
+            f"{key}: goes with budgets in tokens, not in {settings.budget_unit}. Leave it out"
+            for key, there in asked.items()
+            if there
+        )
+
+
 def check_settings(settings: Settings, mistakes: list[str]) -> None:
     """Budgets, strata and the held-out set, once each has its type."""
     budgets = list(settings.budgets)
     if budgets != sorted(set(budgets)):
-        mistakes.append(f"budgets: {', '.join(map(short, budgets))}. List each once, smallest first")
+        listed = ", ".join(map(settings.rung_name, budgets))
+        mistakes.append(f"budgets: {listed}. List each once, smallest first")
     for n, budget in enumerate(budgets):
-        if budget < settings.sequence_length:
+        if budget < settings.sequence_length and settings.budget_unit == "tokens":
             mistakes.append(f"budgets[{n}]: {short(budget)} is less than one sequence of {settings.sequence_length}")
+    _check_unit(settings, mistakes)
     if settings.strata[0] != "source":
         mistakes.append(f"strata: starts with {settings.strata[0]!r}. The first is always 'source'")
-    if settings.held_out is not None and settings.held_out.tokens < settings.sequence_length:
-        tokens = short(settings.held_out.tokens)
+    if (
+        settings.held_out is not None
+        and (settings.held_out.tokens or settings.sequence_length) < settings.sequence_length
+    ):
+        tokens = short(settings.held_out.size[0])
         mistakes.append(f"held_out.tokens: {tokens} is less than one sequence of {settings.sequence_length}")
     for name, recipe in settings.recipes.items():
-        _check_draw(name, recipe, max(budgets), mistakes)
+        _check_draw(name, recipe, max(budgets), settings, mistakes)
         mistakes.extend(
             f"recipes.{name}.rehydrate.{key}: no class of clusters{did_you_mean(key, CLASSES)}"
             for key in recipe.rehydrate or ()
@@ -261,11 +277,11 @@ def _check_curricula(settings: Settings, mistakes: list[str]) -> None:
             mistakes.append(f"{where}.rung: {error}")
         else:
             if not known:
-                listed = ", ".join(map(short, settings.budgets))
+                listed = ", ".join(map(settings.rung_name, settings.budgets))
                 mistakes.append(f"{where}.rung: {curriculum.rung} is none of the budgets: {listed}")
 
 
-def _check_draw(name: str, recipe: Recipe, largest: int, mistakes: list[str]) -> None:
+def _check_draw(name: str, recipe: Recipe, largest: int, settings: Settings, mistakes: list[str]) -> None:
     """Shares, draws and a simulated run of one recipe."""
     if recipe.alpha is not None and recipe.weights is not None:
         mistakes.append(f"recipes.{name}: has weights and alpha. Give one of them")
@@ -273,8 +289,14 @@ def _check_draw(name: str, recipe: Recipe, largest: int, mistakes: list[str]) ->
     if of is not None and number >= of:
         mistakes.append(f"recipes.{name}.permutation: {number} is none of {of} disjoint draws. Write 0 to {of - 1}")
     mistakes.extend(check_places(recipe.weights, f"recipes.{name}.weights", largest))
-    if recipe.rescale and isinstance(recipe.weights, tuple):
+    if settings.budget_unit != "tokens":
+        mistakes.extend(
+            f"recipes.{name}.{key}: goes with budgets in tokens, not in {settings.budget_unit}. Leave it out"
+            for key, there in (("rescale", recipe.rescale), ("weights", isinstance(recipe.weights, tuple)))
+            if there
+        )
+    elif recipe.rescale and isinstance(recipe.weights, tuple):
         mistakes.append(f"recipes.{name}.rescale: fills up weights that do not change. Leave it out, or set repeat")
     if recipe.simulate is not None and recipe.simulate < largest:
-        less = f"{short(recipe.simulate)} is less than the largest rung, {short(largest)}"
+        less = f"{settings.rung_name(recipe.simulate)} is less than the largest rung, {settings.rung_name(largest)}"
         mistakes.append(f"recipes.{name}.simulate: {less}. Name a larger run")

@@ -15,6 +15,7 @@ from ..tokenizers import sections
 from . import store
 from .formats import FORMATS, Source
 from .study import NAME_IS, Dedup, HeldOut, Recipe, Rule, Settings, Study
+from .study_budgets import with_unit
 from .study_checks import (
     OF_POOL,
     RESERVED,
@@ -89,6 +90,7 @@ def parse(text: str, path: str) -> Study:
         raise StudyError(path, [f"not a TOML file of strings, numbers, lists and tables: {error}"]) from error
     folder = path.rpartition("/")[0] or "/"
     mistakes: list[str] = []
+    raw = with_unit(raw, mistakes)
     settings = _validate(Settings, {k: v for k, v in raw.items() if k not in Settings.SECTIONS}, "", mistakes)
     sources = {
         name: _source(f"sources.{name}", table, mistakes)
@@ -121,7 +123,6 @@ _NEEDED = {
     "name": 'Write name = "…"',
     "budgets": 'Write budgets = ["1M", "10M"]',
     "recipes": "Add at least one [recipes.NAME]",
-    "tokens": 'Write tokens = "1M"',
     "score": 'Write score = "…"',
     "recipe": 'Write recipe = "…"',
     "rung": 'Write rung = "1B", one of the budgets',

@@ -19,16 +19,19 @@ from .formats import FORMATS, Source
 from .study import NAME, Settings
 from .study_budgets import expand_budgets, parse_count
 from .study_file import TOKENIZERS
+from .study_weights import parse_weights
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_UNIT = "([Bb]|[ -]*(tokens|bytes|documents))?"
 
 COUNT: dict[str, Any] = {
     "anyOf": [
         {"type": "integer", "exclusiveMinimum": 0},
-        {"type": "string", "pattern": r"^\s*[0-9][0-9_]*(\.[0-9]+)?\s*[KMBGTkmbgt]?\s*$"},
+        {"type": "string", "pattern": rf"^\s*[0-9][0-9_]*(\.[0-9]+)?\s*[KMBGTkmbgt]?{_UNIT}\s*$"},
     ]
 }
-"""A number of tokens, as people write it."""
+"""A number of tokens, bytes or documents, as people write it."""
 
 BUDGETS: dict[str, Any] = {
     "anyOf": [
@@ -42,7 +45,15 @@ BUDGETS: dict[str, Any] = {
     ]
 }
 
-_WRITTEN: dict[Any, dict[str, Any]] = {parse_count: COUNT, expand_budgets: BUDGETS}
+_SHARES = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}, "minProperties": 1}
+_BEND = {
+    "type": "object",
+    "properties": {"at": {"anyOf": [{"type": "number", "minimum": 0}, COUNT]}},
+    "required": ["at"],
+}
+WEIGHTS: dict[str, Any] = {"anyOf": [_SHARES, {"type": "array", "items": _BEND, "minItems": 2}]}
+
+_WRITTEN: dict[Any, dict[str, Any]] = {parse_count: COUNT, expand_budgets: BUDGETS, parse_weights: WEIGHTS}
 """What a study may write where a value is read from more than one form."""
 
 _ATTRIBUTE = re.compile(r"^    (\w+): (.*?)(?=^    \w+: |^\S|\Z)", re.DOTALL | re.MULTILINE)
@@ -55,6 +66,9 @@ class _Generator(GenerateJsonSchema):
         return False
 
     def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> dict[str, Any]:
+        return dict(_WRITTEN.get(schema["function"]["function"], {}))
+
+    def function_plain_schema(self, schema: core_schema.PlainValidatorFunctionSchema) -> dict[str, Any]:
         return dict(_WRITTEN.get(schema["function"]["function"], {}))
 
     def dataclass_schema(self, schema: core_schema.DataclassSchema) -> dict[str, Any]:

@@ -48,13 +48,20 @@ def show_plan(plan: dict[str, Any]) -> None:
     rungs = titled("rungs", "recipe", "rung", "requested", "exact", "rules")
     for name, recipe in plan["recipes"].items():
         for rung, size in recipe["rungs"].items():
-            rungs.add_row(name, rung, f"{size['requested']:,}", f"{size['tokens']:,}", str(len(recipe["rules"])))
+            rungs.add_row(name, rung, *_sizes(size), str(len(recipe["rules"])))
     for table in (sources, rungs):
         show(table)
         console.print()
     scores = ", ".join(f"{name} ({one['type']})" for name, one in plan["scores"].items())
     lines = f"scores: {scores or 'none'}\nresult: {plan['out']}\nstore: {plan['store']}"
     console.print(lines, markup=False, soft_wrap=True)  # a path cut in two cannot be copied
+
+
+def _sizes(rung: dict[str, Any]) -> tuple[str, str]:
+    """What was requested of a rung, and its tokens, where these are known before encoding."""
+    if "unit" in rung:
+        return f"{rung['requested']:,} {rung['unit']}", "–"
+    return f"{rung['requested']:,}", f"{rung['tokens']:,}"
 
 
 def show_manifest(manifest: dict[str, Any]) -> None:

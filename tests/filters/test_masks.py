@@ -50,6 +50,8 @@ def test_spans_are_merged_and_put_in_as_by_hand(given, skipped):
     found = found.take(np.arange(min(skipped, len(texts)), len(texts)))
     written = masks.apply_edits(column, found, NAMES).cast(pa.binary()).to_pylist()
     counts = found.counts(len(NAMES)).tolist()
+    longer = [len(new) - len(old) if old is not None else 0 for old, new in zip(texts[skipped:], written, strict=True)]
+    assert masks.growth(found, NAMES).tolist() == longer
     for row, text in enumerate(texts[skipped:]):
         own = sorted((start, stop, number) for at, start, stop, number in spans if at == row + skipped)
         wanted = naive.merged([(start, stop, names_of(number)) for start, stop, number in own])

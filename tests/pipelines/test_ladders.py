@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.pipelines import ladders, store
+from tokenladder.pipelines import drafts, ladders, store
 from tokenladder.pipelines.shards import shard_ranges
 from tokenladder.pipelines.shares import stratum_weights
 
@@ -67,5 +67,5 @@ def test_a_budget_beyond_all_measure_is_refused_before_its_schedule_is_worked_ou
     with pytest.raises(
         store.UserError, match=r"^all: its largest rung needs some 7,500,000 tokens of web, of which 9 bytes"
     ):
-        ladders._check_size(wanted, {"web": 3 << 30, "code": 1 << 30}, {"web": 9, "code": 10**9}, 10_000_000)
-    ladders._check_size(wanted, {"web": 1 << 32}, {"web": 10**7}, 10_000_000)
+        drafts._check_size(wanted, {"web": 3 << 30, "code": 1 << 30}, {"web": 9, "code": 10**9}, 10_000_000)
+    drafts._check_size(wanted, {"web": 1 << 32}, {"web": 10**7}, 10_000_000)

@@ -148,9 +148,9 @@ def test_names_from_the_input_do_not_command_the_terminal(capsys):
 
 
 def test_more_strata_than_a_place_can_number_are_refused(tmp_path, rows, monkeypatch):
-    from tokenladder.pipelines import ladders
+    from tokenladder.pipelines import drafts
 
-    monkeypatch.setattr(ladders, "STRATA", 1)
+    monkeypatch.setattr(drafts, "STRATA", 1)
     sources = {name: write_jsonl(tmp_path / f"{name}.jsonl", rows[at::2]) for at, name in enumerate("ab")}
     with pytest.raises(UserError, match=r"^all: 2 strata; 1 are the most\. Make strata of a score with fewer labels"):
         build(write_study(tmp_path, sources), tmp_path / "out")

@@ -115,7 +115,7 @@ CASES = [
     # unknown and missing keys
     ("", 'name = "good"\n', 'name: missing. Write name = "…"'),
     ("", 'budgets = ["100K", "1M", 3000000]\n', r'budgets: missing. Write budgets = \["1M", "10M"\]'),
-    ("", 'tokens = "10K"\n', 'held_out.tokens: missing. Write tokens = "1M"'),
+    ("", 'tokens = "10K"\n', 'held_out: give its size, as tokens = "1M" or as bytes = "4M"'),
     (
         "sequence_lengths = 512",
         "sequence_length = 512",

@@ -1,0 +1,217 @@
+"""Rungs in bytes or documents: how far each stratum's stream must go until it has its share of the budget.
+
+Weights are shares of the same unit, so that a rung holds the same documents whatever the tokenizer: of each stratum
+those at the beginning of its order, up to the one that reaches its share. Their tokens are counted, their sum over
+strata is rounded to whole sequences, and between two rungs the schedule mixes strata by the tokens that each has to
+give there: a course with a step at every rung. So in every prefix each stratum is within one sequence of its weight in
+tokens, and at the end of every rung within two sequences of the document that reaches its share.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import store
+from .course import LONGEST, Course
+from .drafts import MARGIN, Draft, Ladder, factor, histogram, mixture
+from .plan import FORMAT, whole
+from .schedule import ONE, integer_weights, prefix_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from .drafts import Wanted
+    from .ladder import Group
+    from .pool import Pool
+
+SLACK = 2
+"""Sequences of a stratum beyond the document that reaches its share: the schedule is less than one off, sums half."""
+
+
+@dataclass
+class ReachingDraft(Draft):
+    """A draft whose budgets are in bytes or documents; `text_bytes` and `goal` are in that unit, too.
+
+    Attributes:
+        targets: For each rung, what each stratum is to reach.
+        measured: Of what is encoded, bytes as encoded or documents, by stratum and bucket of priority.
+    """
+
+    targets: list[list[int]] = field(default_factory=list)
+    measured: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    @property
+    def wants(self) -> dict[str, int]:
+        """What each stratum is to reach in the largest rung."""
+        return dict(zip(self.ladder.strata, self.targets[-1], strict=True))
+
+    def falls_short(self) -> bool:
+        """Whether more must be encoded; then the goal is raised."""
+        cutoffs, short = self.cutoffs, False
+        for stratum, want in self.wants.items():
+            measured, tokens = self.measured[stratum], self.tokens[stratum]
+            at = int(np.searchsorted(np.cumsum(measured), want))
+            self.needed[stratum] = int(tokens[: at + 1].sum()) + SLACK * self.length
+            if self.complete[stratum]:
+                self.needed[stratum] = min(self.needed[stratum], int(tokens.sum()))
+            elif tokens.sum() < self.needed[stratum] or measured.sum() < want:
+                short = True
+                done = int(self.text_bytes[stratum][: cutoffs[stratum]].sum())
+                ratio = done / max(1, int(measured.sum()))  # what masks and cuts leave of a text
+                self.goal[stratum] = max(want * ratio * MARGIN, done * 1.25, 1.0)
+        return short
+
+    def shortage(self) -> list[str]:
+        """What is missing, one line for each stratum."""
+        repeat, unit = self.wanted.repeat, self.wanted.unit
+        kept = {stratum: int(measured.sum()) for stratum, measured in self.measured.items()}
+        short = {s: want - repeat * kept[s] for s, want in self.wants.items() if want > repeat * kept[s]}
+        if not short:
+            return []
+        lines = [
+            f"  {s}: {missing:,} {unit} missing; {self.wants[s]:,} needed, {kept[s]:,} kept"
+            + (f" × {repeat} passes" if repeat > 1 else "")
+            for s, missing in sorted(short.items())
+        ]
+        return [f"{self.wanted.name}: the kept documents do not fill its largest rung.", *lines, _HINT]
+
+    def finish(self, listed: Sequence[Group]) -> None:
+        """Say how many sequences the rungs have, once the documents are in order.
+
+        Raises:
+            UserError: What is left of a stratum does not fill its last sequence, or the stream is too long.
+        """
+        orders = _Orders(self, listed)
+        ends = [[orders.reach(n, target) for n, target in enumerate(row)] for row in self.targets]
+        sequences, course = steps(ends, self.length)
+        if sequences[-1] > LONGEST:
+            raise store.UserError(f"{self.wanted.name}: its largest rung has more than {LONGEST:,} sequences.")
+        ladder = self.ladder
+        counts = prefix_counts(course or np.array(ladder.weights, np.int64), sequences)
+        for stratum, count, available in zip(ladder.strata, counts[-1].tolist(), ladder.available, strict=True):
+            if count * self.length > available * self.wanted.repeat:
+                raise store.UserError(
+                    f"{self.wanted.name}: {stratum} has the {self.wanted.unit} that its largest rung needs, but not "
+                    f"the tokens for its last sequence of {self.length:,}. {_HINT}"
+                )
+        self.needed = {s: int(n) * self.length for s, n in zip(ladder.strata, counts[-1], strict=True)}
+        self.ladder = dataclasses.replace(
+            ladder,
+            rungs=dict(zip(ladder.rungs, sequences, strict=True)),
+            counts=[row.tolist() for row in counts],
+            course=course.to_json() if course else [],
+            reached=[sum(orders.measure(n, int(c) * self.length) for n, c in enumerate(row)) for row in counts],
+        )
+
+
+def make_reaching_draft(pool: Pool, wanted: Wanted, length: int) -> ReachingDraft:
+    """What a recipe's ladder needs, where its budgets are in bytes or documents.
+
+    Raises:
+        UserError: A source with a weight is empty, or there are too many strata.
+    """
+    documents, text_bytes = histogram(store.join(wanted.choices, "histograms"), "text_bytes")
+    sizes = documents if wanted.unit == "documents" else text_bytes
+    kept = {stratum: int(row.sum()) * factor(wanted, stratum) for stratum, row in sizes.items()}
+    strata, weights, _ = mixture(wanted, kept, 1, length)
+    targets = [[-(-budget * int(w) // ONE) for w in weights] for budget in wanted.budgets.values()]
+    depends = [wanted.name, wanted.identity, pool.tokenizer["fingerprint"], strata, weights.tolist(), length]
+    identity = store.fingerprint(
+        [FORMAT, *depends, wanted.unit, list(wanted.budgets.items()), wanted.repeat, pool.edits]
+    )
+    ladder = Ladder(
+        name=wanted.name,
+        identity=identity,
+        folder=pool.store.path("ladders", identity),
+        strata=strata,
+        weights=weights.tolist(),
+        available=[],
+        rungs=dict.fromkeys(wanted.budgets, 0),
+        counts=[],
+    )
+    goal = {stratum: MARGIN * want for stratum, want in zip(strata, targets[-1], strict=True)}
+    inside = {stratum: sizes[stratum] for stratum in strata}
+    return ReachingDraft(wanted, ladder, length, inside, dict.fromkeys(strata, 0), goal, targets=targets)
+
+
+_HINT = "Lower the budgets, loosen rules, change weights, or allow more passes with repeat."
+
+
+def steps(ends: Sequence[Sequence[int]], length: int) -> tuple[list[int], Course | None]:
+    """Sequences of each rung, and the weights that mix strata up to each.
+
+    Args:
+        ends: For each rung, tokens of each stratum, none of which falls.
+        length: Tokens in a sequence.
+
+    Returns:
+        Sequences, ascending; and a course, none for a single stratum.
+
+    >>> steps([[300, 100], [300, 900]], 100)[1].to_json()[2]
+    {'sequences': 4, 'weights': [0, 4294967296]}
+    """
+    sequences = [whole(sum(row), length) for row in ends]
+    places: list[int] = []
+    weights: list[NDArray[np.int64]] = []
+    before = 0
+    due = [Fraction(0)] * len(ends[0])
+    for row, sequence in zip(ends, sequences, strict=True):
+        if sequence == before or sum(row) == 0:
+            continue
+        # what is due at the end of the rung is in proportion to its tokens; rounding of earlier rungs is made up for
+        left = [max(Fraction(0), Fraction(sequence * one, sum(row)) - had) for one, had in zip(row, due, strict=True)]
+        share = integer_weights(left)
+        due = [had + Fraction(int(w) * (sequence - before), ONE) for had, w in zip(due, share, strict=True)]
+        places += [before, sequence]
+        weights += [share, share]
+        before = sequence
+    return sequences, Course(np.array(places, np.int64), np.stack(weights)) if len(ends[0]) > 1 else None
+
+
+class _Orders:
+    """The documents of each stratum in order, of which one group at a time is read."""
+
+    def __init__(self, draft: ReachingDraft, listed: Sequence[Group]) -> None:
+        self._draft, self._folder = draft, draft.ladder.folder
+        self._groups = list(enumerate(listed))
+        self._measured = [draft.measured[stratum] for stratum in draft.ladder.strata]
+        self._tokens = [int(draft.tokens[stratum].sum()) for stratum in draft.ladder.strata]
+
+    def reach(self, stratum: int, target: int) -> int:
+        """Tokens up to the end of the document with which a stratum reaches so many bytes or documents."""
+        measured = self._measured[stratum]
+        passes, rest = divmod(target, int(measured.sum()))
+        if not rest:
+            return passes * self._tokens[stratum]
+        for number, group in self._groups:
+            before, inside = int(measured[: group.first].sum()), int(measured[group.first : group.stop].sum())
+            if group.stratum == stratum and before < rest <= before + inside:
+                offsets, tokens, sizes = self._read(number)
+                at = int(np.searchsorted(before + np.cumsum(sizes), rest))
+                return passes * self._tokens[stratum] + int(offsets[at] + tokens[at])
+        raise AssertionError(f"no document of stratum {stratum} reaches {target}")  # pragma: no cover
+
+    def measure(self, stratum: int, end: int) -> int:
+        """Bytes or documents that begin before a place in a stratum's stream, each in every pass."""
+        measured = self._measured[stratum]
+        passes, rest = divmod(end, self._tokens[stratum])
+        total = passes * int(measured.sum())
+        for number, group in self._groups:
+            if group.stratum == stratum and group.base < rest <= group.base + group.tokens:
+                offsets, _, sizes = self._read(number)
+                return total + int(measured[: group.first].sum()) + int(sizes[offsets < rest].sum())
+        return total
+
+    def _read(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Offsets, tokens, and bytes or ones, of a group's documents."""
+        table = store.read_table(store.join(self._folder, "order", f"{number:05d}.parquet"))
+        offsets, tokens = table.column("offset").to_numpy(), table.column("tokens").to_numpy()
+        in_bytes = self._draft.wanted.unit == "bytes"
+        return offsets, tokens, table.column("text_bytes").to_numpy() if in_bytes else np.ones(len(table), np.int64)

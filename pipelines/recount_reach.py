@@ -1,0 +1,99 @@
+"""Recount rungs in bytes or documents: what begins in each, and whether each stratum goes as far as its share asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .result_files import ONE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from .result_files import Recipe, Rung
+
+NEAR = 2
+"""Sequences of a stratum between a rung's end and the document that reaches its share: rounding, and the mixture."""
+
+BEGINS = np.dtype([("at", "<i8"), ("size", "<i8")])
+"""Where in its stratum's stream a document begins, in tokens, and its bytes, or 1."""
+
+
+class Reached:
+    """Documents of a stream, by stratum, in order.
+
+    Attributes:
+        faults: One line for each rung that is not what its budget asks.
+    """
+
+    def __init__(self, recipe: Recipe, length: int) -> None:
+        """Take what the manifest says.
+
+        Args:
+            recipe: Whose stream; its rungs are in one unit.
+            length: Tokens in a sequence.
+        """
+        self.faults: list[str] = []
+        self._rungs, self._length = recipe.rungs, length
+        self._in_bytes = recipe.rungs[-1].unit == "bytes"
+        self._weights = [recipe.strata[name].weight for name in sorted(recipe.strata)] or [ONE]
+        self._begins: list[list[NDArray[Any]]] = [[] for _ in self._weights]
+        self._given = np.zeros(len(self._weights), np.int64)
+
+    def count(self, table: pa.Table, sequence: NDArray[np.int64], codes: NDArray[np.int64]) -> None:
+        """Go on by a shard.
+
+        Args:
+            table: Its table of documents.
+            sequence: int64 of shape (rows of the table,): the sequence of each, counted from 0 in the shard.
+            codes: int64 of shape (sequences,): the stratum of each.
+
+        Raises:
+            LookupError: The table does not tell bytes.
+        """
+        before = np.zeros(len(codes), np.int64)  # sequences of the same stratum before each
+        for n in range(len(self._begins)):
+            mine = codes == n
+            before[mine] = self._given[n] + np.arange(mine.sum())
+            self._given[n] += mine.sum()
+        begins = table.column("offset").to_numpy() == 0
+        found = np.empty(int(begins.sum()), BEGINS)
+        sequence = sequence[begins]
+        found["at"] = before[sequence] * self._length + table.column("position").to_numpy()[begins]
+        found["size"] = table.column("text_bytes").to_numpy()[begins] if self._in_bytes else 1
+        for n, kept in enumerate(self._begins):
+            kept.append(found[codes[sequence] == n])
+
+    def check(self, counts: dict[int, list[int]]) -> None:
+        """Compare each rung with what was counted.
+
+        Args:
+            counts: Sequences of each stratum, by the rung's sequences.
+        """
+        every = [np.concatenate(one) if one else np.zeros(0, BEGINS) for one in self._begins]
+        for rung in self._rungs:
+            given = counts.get(rung.sequences)
+            if given is None or rung.unit is None:
+                continue
+            reached = sum(_begun(one, n * self._length) for one, n in zip(every, given, strict=True))
+            if reached != rung.reached:
+                self.faults.append(f"{rung.name}: {reached:,} {rung.unit} begin in it, not {rung.reached:,}")
+            for n, (one, had) in enumerate(zip(every, given, strict=True)):
+                self._check_share(rung, n, one, had)
+
+    def _check_share(self, rung: Rung, n: int, begins: NDArray[Any], had: int) -> None:
+        target = -(-rung.requested * self._weights[n] // ONE)
+        early, late = (had - NEAR) * self._length, (had + NEAR) * self._length
+        ended = int(begins["size"][:-1][begins["at"][1:] <= early].sum())
+        if target and ended >= target:
+            self.faults.append(
+                f"{rung.name}: stratum {n + 1} has its {target:,} {rung.unit} {NEAR} sequences too early"
+            )
+        if int(self._given[n]) >= had + NEAR and _begun(begins, late) < target:
+            self.faults.append(f"{rung.name}: stratum {n + 1} lacks its {target:,} {rung.unit} by {NEAR} sequences")
+
+
+def _begun(begins: NDArray[Any], end: int) -> int:
+    return int(begins["size"][begins["at"] < end].sum())
