@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import difflib
 import importlib
 import io
 import itertools
@@ -117,6 +118,8 @@ def choose(arguments: Sequence[str]) -> Runner:
         "dataflow": _dataflow,
     }.get(key, _other)
     runner = make(options, arguments)
+    if runner.name in {"FnApiRunner", "DaskRunner", "DataflowRunner"}:  # job services may have options of their own
+        _refuse_unknown(arguments)
     if not runner.local:
         _stage_nothing(options)
     _validate(options)
@@ -161,6 +164,18 @@ def _parse(arguments: Sequence[str]) -> Any:
         told = said.getvalue().strip().rpartition("error: ")[2]
         raise store.UserError(f"After --, Beam's own options: {told}") from error
     return options
+
+
+def _refuse_unknown(arguments: Sequence[str]) -> None:
+    """Beam itself lets a misspelled option pass with a warning."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    known = PipelineOptions([]).get_all_options()
+    given = PipelineOptions(list(arguments)).get_all_options(retain_unknown_options=True)
+    if unknown := sorted(given.keys() - known.keys()):
+        near = [f"--{name}" for one in unknown for name in difflib.get_close_matches(one, known, 1)]
+        hint = f" Did you mean {', '.join(near)}?" if near else ""
+        raise store.UserError(f"After --: Beam does not know {', '.join(f'--{name}' for name in unknown)}.{hint}")
 
 
 def _stage_nothing(options: Any) -> None:

@@ -52,6 +52,12 @@ def test_direct_runner_is_said_once_to_be_the_fn_api_runner():
     assert [runners.choose(["--runner", name]).local for name in ("direct", "FnApiRunner")] == [True, True]
 
 
+def test_misspelled_options_are_refused():
+    assert missing("--direct_num_worker=4", "--quickly") == (
+        "After --: Beam does not know --direct_num_worker, --quickly. Did you mean --direct_num_workers?"
+    )
+
+
 def test_a_pipeline_has_options_of_its_own():
     runner = runners.choose(["--direct_num_workers=3"])
     first, pieces = runner.settings(100)
