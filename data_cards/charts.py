@@ -66,15 +66,20 @@ def histogram(bars: Sequence[float], lines: Sequence[Sequence[float]], marks: Se
             y = _n(HEIGHT - height / top * HEIGHT)
             points.append(f"{_n(at * wide)},{y} {_n((at + 1) * wide)},{y}")
         shapes.append(f'<polyline class="s{n % COLOURS} line" points="{" ".join(points)}"/>')
-    shapes += [f'<line class="mark" x1="{_n(x * WIDTH)}" x2="{_n(x * WIDTH)}" y1="0" y2="{HEIGHT}"/>' for x in marks]
-    return _svg("".join(shapes), label)
+    return _svg("".join(shapes) + _lines(marks), label)
 
 
-def two_bars(behind: Sequence[float], front: Sequence[float], label: str) -> Markup:
-    """Bars, and in front of each its part that matters."""
+def two_bars(behind: Sequence[float], front: Sequence[float], marks: Sequence[float], label: str) -> Markup:
+    """Bars, in front of each its part that matters, and vertical lines at places from 0 to 1."""
     top = max([*behind, *front], default=0) or 1
     wide = WIDTH / len(behind)
-    return _svg(_bars(behind, top, wide, "f7") + _bars(front, top, wide, "f0"), label)
+    return _svg(_bars(behind, top, wide, "f7") + _bars(front, top, wide, "f0") + _lines(marks), label)
+
+
+def _lines(places: Sequence[float]) -> str:
+    return "".join(
+        f'<line class="mark" x1="{_n(x * WIDTH)}" x2="{_n(x * WIDTH)}" y1="0" y2="{HEIGHT}"/>' for x in places
+    )
 
 
 def _bars(heights: Sequence[float], top: float, wide: float, kind: str) -> str:

@@ -2,7 +2,7 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const number = (value) => value.toLocaleString("en-US");
-  const short = (value) => Number(value.toPrecision(5)).toLocaleString("en-US", { maximumSignificantDigits: 5 });
+  const short = (value) => Number(value.toPrecision(4)).toLocaleString("en-US", { maximumSignificantDigits: 4 });
   const about = (value) => new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 }).format(value);
   const make = (tag, text, kind) => {
     const node = document.createElement(tag);
@@ -29,6 +29,7 @@
       return total;
     };
     const now = sum(state.min, state.max, 2);
+    const every = sum(0, counts.length, 2);
     for (const input of box.querySelectorAll("input")) {
       const bound = input.dataset.bound;
       const output = box.querySelector(`output[for="${input.id}"]`);
@@ -54,7 +55,8 @@
         const change = now ? (100 * (documents - now)) / now : 0;
         const moved = documents === now ? "as it is now" : `${change > 0 ? "+" : "−"}${Math.abs(change).toFixed(1)} %`;
         const words = `${bound === "min" ? "At least" : "At most"} ${short(value)}: ${number(documents)} documents pass all `
-          + `rules (${moved}), ${about(bytes / 1e6)} MB, about ${about(bytes * rule.tokens_per_byte)} tokens.`;
+          + `rules (${moved}), ${every ? ((100 * documents) / every).toFixed(1) : 0} % of those that pass all others, `
+          + `${about(bytes / 1e6)} MB, about ${about(bytes * rule.tokens_per_byte)} tokens.`;
         output.textContent = words;
         input.setAttribute("aria-valuetext", words);
       };

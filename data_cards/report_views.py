@@ -89,31 +89,45 @@ def mixture(recipe: dict[str, Any], most: int) -> dict[str, Any]:
     weights = recipe["strata"]
     names = sorted(weights, key=lambda name: (-weights[name]["weight"], name))
     shown, rest = names[:most], names[most:]
+    means = [weights[name]["weight"] / weights[name]["of"] for name in names]
+    means = means[:most] + ([sum(means[most:])] if rest else [])
     rungs = []
     for rung in recipe["rungs"]:
         amounts = [rung["strata"][name]["tokens"] for name in shown]
         amounts += [sum(rung["strata"][name]["tokens"] for name in rest)] if rest else []
         rungs.append({**rung, "amounts": amounts, "shares": [n / rung["tokens"] for n in amounts]})
-    order = list(weights)
-    points = {tuple(row) for row in recipe.get("checkpoints", ())}
-    points |= {tuple(rung["strata"][name]["sequences"] for name in order) for rung in recipe["rungs"]}
-    total = recipe["rungs"][-1]["sequences"]
-    places, shares = [0.0], [[weights[name]["weight"] / weights[name]["of"] for name in order]]
-    for row in sorted(points, key=sum):
-        if sum(row):
-            places.append(sum(row) / total)
-            shares.append([n / sum(row) for n in row])
-    picked = [order.index(name) for name in shown]
+    places, shares = _along(recipe)
+    picked = [list(weights).index(name) for name in shown]
     along = [
         [*(row[n] for n in picked), *([max(0.0, 1 - sum(row[n] for n in picked))] if rest else [])] for row in shares
     ]
     return {
         "strata": shown + ([f"{len(rest)} smaller ones"] if rest else []),
-        "weights": [*along[0]],
+        "weights": means,
         "rungs": rungs,
         "places": places,
         "along": along,
+        "course": bool(recipe.get("course")),
+        "padded": "padding_tokens" in rungs[-1],
     }
+
+
+def _along(recipe: dict[str, Any]) -> tuple[list[float], list[list[float]]]:
+    """Places of the stream from 0 to 1, and shares of strata there.
+
+    Of weights that change, these; else what strata have of the stream up to each place, where a shard begins.
+    """
+    weights, total = recipe["strata"], recipe["rungs"][-1]["sequences"]
+    if recipe.get("course"):
+        bends = [(bend["sequences"] / total, bend["weights"]) for bend in recipe["course"]]
+        bends = [(0.0, bends[0][1]), *bends, (1.0, bends[-1][1])]
+        rows = [[told.get(name, 0) / weights[name]["of"] for name in weights] for _, told in bends]
+        return [min(1.0, place) for place, _ in bends], rows
+    points = {tuple(row) for row in recipe.get("checkpoints", ())}
+    points |= {tuple(rung["strata"][name]["sequences"] for name in weights) for rung in recipe["rungs"]}
+    counts = [row for row in sorted(points, key=sum) if sum(row)]
+    first = [one["weight"] / one["of"] for one in weights.values()]
+    return [0.0, *(sum(row) / total for row in counts)], [first, *([n / sum(row) for n in row] for row in counts)]
 
 
 def values(found: dict[str, Any], recipes: Sequence[str]) -> list[dict[str, Any]]:

@@ -45,6 +45,8 @@ def parse_weights(value: object) -> dict[str, float] | tuple[Bend, ...] | None:
     """
     if value is None or isinstance(value, dict):
         return value
+    if isinstance(value, tuple) and all(isinstance(bend, Bend) for bend in value):
+        return value  # of a recipe that is put together from another one
     if not isinstance(value, list) or len(value) < 2 or not all(isinstance(bend, dict) for bend in value):
         raise ValueError(f"not weights. {FORMS}")
     return tuple(_bend(bend) for bend in value)

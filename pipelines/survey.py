@@ -175,12 +175,11 @@ def _seen_values(
     sizes: NDArray[np.int64],
 ) -> list[list[int]]:
     known = base & ~np.isnan(values)
-    places = np.stack([bin_of(values[known]), passes[known].astype(np.int64)], axis=1)
-    found, at = np.unique(places, axis=0, return_inverse=True)
-    sums = np.zeros((len(found), 4), np.int64)
-    weights = np.stack([np.ones_like(sizes), sizes, others.astype(np.int64), np.where(others, sizes, 0)], axis=1)
-    np.add.at(sums, at.ravel(), weights[known])
-    return np.concatenate([found, sums], axis=1).tolist()  # type: ignore[no-any-return] # a list of lists
+    codes, at = np.unique(2 * bin_of(values[known]) + passes[known], return_inverse=True)
+    weights = (np.ones_like(sizes), sizes, others.astype(np.int64), np.where(others, sizes, 0))
+    # sums of whole numbers in float64 are exact below 2**53, and a part holds 2**27 bytes or little more
+    sums = [np.bincount(at, weight[known], len(codes)).astype(np.int64) for weight in weights]
+    return np.stack([codes // 2, codes % 2, *sums], axis=1).tolist()  # type: ignore[no-any-return] # a list of lists
 
 
 def _seen_labels(

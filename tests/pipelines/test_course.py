@@ -215,6 +215,8 @@ def test_weights_at_places():
     text = STUDY + 'recipes.r = { weights = [{ at = 0, web = 1 }, { at = "15K", web = 0.5, code = 0.5 }] }\n'
     found = parse(text, "/data/study.toml").recipe("r").weights
     assert found == (Bend(0.0, {"web": 1}), Bend(15_000, {"web": 0.5, "code": 0.5}))
+    based = text + "recipes.of_it = { base = 'r', repeat = 2 }\n"
+    assert parse(based, "/data/study.toml").recipe("of_it").weights == found
     assert means(found, 20_000) == pytest.approx({"web": (11.25 + 2.5) / 20, "code": (3.75 + 2.5) / 20})
     assert means(found, 15_000) == pytest.approx({"web": 0.75, "code": 0.25})
     assert means(found, 7_500) == pytest.approx({"web": 0.875, "code": 0.125})

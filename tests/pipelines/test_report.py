@@ -161,3 +161,20 @@ def test_in_a_browser(built, tmp_path):
     assert any(PLANTED[0] in name for name in names)
     counted = next(text for _, text in reader.texts if "samples;" in text)
     assert re.fullmatch(r"\d+ of \d+ samples; 20 shown", counted)
+
+
+def test_weights_that_change_are_drawn_as_they_change():
+    from tokenladder.data_cards.report_views import mixture
+
+    rung = {"name": "1", "tokens": 40, "sequences": 4, "strata": {}}
+    rung["strata"] = {name: {"tokens": 20, "sequences": 2} for name in ("a", "b")}
+    half = {"weight": 1 << 31, "of": 1 << 32}
+    bends = [(1, 1.0), (2, 0.5)]
+    course = [{"sequences": n, "weights": {"a": share * 2**32, "b": (1 - share) * 2**32}} for n, share in bends]
+    recipe = {"strata": {"a": half, "b": half}, "rungs": [rung], "checkpoints": [[1, 1]], "course": course}
+    told = mixture(recipe, 12)
+    assert (told["places"], told["along"]) == ([0, 0.25, 0.5, 1], [[1, 0], [1, 0], [0.5, 0.5], [0.5, 0.5]])
+    steady = mixture({**recipe, "course": []}, 12)
+    assert (steady["places"], steady["along"]) == ([0, 0.5, 1], [[0.5, 0.5]] * 3)
+    shown = mixture(recipe, 1)
+    assert (shown["strata"], shown["weights"]) == (["a", "1 smaller ones"], [0.5, 0.5])
