@@ -17,10 +17,9 @@ from ..filters import minhash, shingles
 from . import store
 from .choose import View, find_cuts
 from .parts import Store, read_clusters
-from .schedule import Weights, state_at, told_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from .evidence import Evidence
 
@@ -161,38 +160,34 @@ def find_place(evidence: Evidence, recipe: str, ordinal: int, row: int) -> Place
         return None
     (found,) = table.slice(at, 1).to_pylist()
     told, length = evidence.manifest["recipes"][recipe], evidence.manifest["sequence_length"]
-    strata = sorted(told["strata"])
-    wanted, position = divmod(found["offset"], length)
-    largest = told["rungs"][-1]
-    if wanted >= largest["strata"][strata[found["stratum"]]]["sequences"]:
-        return None
-    sequence = sequence_of(told_weights(told, strata), found["stratum"], wanted, told["checkpoints"])
-    ends = np.cumsum([shard["sequences"] for shard in largest["shards"]])
-    shard = largest["shards"][int(np.searchsorted(ends, sequence, "right"))]["path"]
-    return Place(strata[found["stratum"]], found["offset"], found["tokens"], sequence, position, shard)
+    stratum = sorted(told["strata"])[found["stratum"]]
+    document = read_row(evidence.place.documents(evidence.parts[ordinal].id), row, ["document"])["document"]
+    for shard in _shards_with(told, found["stratum"], found["offset"] // length):
+        pieces = store.read_table(
+            store.join(evidence.out, shard["documents"]), ["document", "offset", "sequence", "position"]
+        )
+        begins = pc.and_(pc.equal(pieces.column("document"), document), pc.equal(pieces.column("offset"), 0))
+        first = pieces.filter(begins).slice(0, 1).to_pylist()
+        if first:
+            sequence, position = first[0]["sequence"], first[0]["position"]
+            return Place(stratum, found["offset"], found["tokens"], sequence, position, shard["path"])
+    return None
 
 
-def sequence_of(weights: Weights, stratum: int, wanted: int, checkpoints: Sequence[Sequence[int]]) -> int:
-    """Which sequence of the stream is a stratum's sequence number `wanted`, both counted from 0.
+def _shards_with(told: dict[str, Any], stratum: int, wanted: int) -> Iterator[dict[str, Any]]:
+    """The shards of a recipe that may hold a stratum's sequence number `wanted`: between two checkpoints, one or few.
 
-    Args:
-        weights: int64 of shape (k,), summing to 2**32, or a course; that of the stratum is not 0 to the end.
-        stratum: Its number.
-        wanted: Sequences of it that come before.
-        checkpoints: Sequences of each stratum at some places of the stream, ascending, as the manifest has them.
-
-    >>> sequence_of(np.array([1 << 31, 1 << 30, 1 << 30]), 2, 1, [])
-    6
+    The schedule would tell which sequence of the stream that is, but its kernel takes most of a second to load.
     """
+    checkpoints, shards = told["checkpoints"], told["rungs"][-1]["shards"]
     known = bisect.bisect_right([row[stratum] for row in checkpoints], wanted)
-    state = state_at(weights, sum(checkpoints[known - 1]) if known else 0, checkpoints)
-    while True:
-        step = 1 << 16
-        picks, after = state.advance(step)
-        if int(after.given[stratum]) > wanted:
-            found = np.flatnonzero(picks == stratum)[wanted - int(state.given[stratum])]
-            return int(state.given.sum()) + int(found)
-        state = after
+    low = sum(checkpoints[known - 1]) if known else 0
+    high = sum(checkpoints[known]) if known < len(checkpoints) else None
+    first = 0
+    for shard in shards:
+        if first >= low and (high is None or first < high):
+            yield shard
+        first += shard["sequences"]
 
 
 def read_row(path: str, row: int, columns: list[str] | None = None) -> dict[str, Any]:

@@ -21,11 +21,9 @@ from tokenladder.filters.shingles import element_sets
 from tokenladder.pipelines import index, lookup, store
 from tokenladder.pipelines.cli import cli
 from tokenladder.pipelines.evidence import open_evidence
-from tokenladder.pipelines.examine import sequence_of
 from tokenladder.pipelines.explain import explain
 from tokenladder.pipelines.pool import Pool
 from tokenladder.pipelines.progress import Reporter
-from tokenladder.pipelines.schedule import State, integer_weights, prefix_counts
 
 LENGTH = little.LENGTH
 
@@ -203,16 +201,6 @@ def test_one_name_hashes_as_a_column_does(name):
     column = lookup.stripped(pa.array([name]))
     assert lookup.hash_name(name) == hash_text(column)[0]
     assert lookup.hash_end(name) == hash_text(lookup.ends(column, 2))[0]
-
-
-def test_the_sequence_of_a_stratum_is_found_from_any_checkpoint():
-    weights = integer_weights([0.5, 0.3, 0.2])
-    picks = State.start(weights).advance(3000)[0]
-    checkpoints = [row.tolist() for row in prefix_counts(weights, [700, 1400, 2100])]
-    for stratum in range(3):
-        for wanted, sequence in list(enumerate(np.flatnonzero(picks == stratum).tolist()))[::97]:
-            assert sequence_of(weights, stratum, wanted, checkpoints) == sequence
-            assert sequence_of(weights, stratum, wanted, []) == sequence
 
 
 def test_it_is_shown_and_printed_as_json(built):
