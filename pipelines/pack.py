@@ -33,7 +33,7 @@ PIECE = np.dtype(
 
 @functools.lru_cache(maxsize=4)
 def _plan(path: str) -> dict[str, Any]:
-    return store.read_json(path)  # type: ignore[no-any-return]
+    return store.read_json(path)  # type: ignore[no-any-return] # the plan is a table
 
 
 def write_shard(payload: dict[str, Any], **_: Any) -> None:

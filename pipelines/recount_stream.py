@@ -146,7 +146,7 @@ class Stream:
                 self.stands.append([])
                 self.last.append(None)
         numbers = np.array([self.numbers[name] for name in known] or [0], np.int64)
-        return numbers[encoded.indices.to_numpy(zero_copy_only=False)]  # type: ignore[no-any-return]
+        return numbers[encoded.indices.to_numpy(zero_copy_only=False)]  # type: ignore[no-any-return] # of int64
 
     def _tokens(self, path: str) -> Iterator[NDArray[Any]]:
         """The sequences of the open shard, some two million tokens at a time."""

@@ -92,7 +92,8 @@ class Recipe:
     Attributes:
         base: A recipe whose rules come first and whose other settings hold where this one is silent.
         weights: Share of each source or stratum in every prefix of the stream; by default as the kept text has it. A
-            list of them, each with the place `at` which it holds, changes along the stream, linearly in between.
+            list of them, each with the place `at` which it holds, changes along the stream, linearly in between. A
+            file's name stands for what it holds: shares, such a list, or the best mixture of a `fit.json`.
         keep: Rules, in order.
         alpha: Without weights, shares are the shares of the kept text to this power: 1 as the text has it, 0 the same
             for all strata (temperature sampling, as Conneau and Lample 2019 have it).

@@ -26,6 +26,7 @@ from .study_checks import (
     did_you_mean,
 )
 from .study_curricula import Curriculum
+from .study_weights import read_weights
 
 if TYPE_CHECKING:
     from ..filters.family import Family
@@ -90,7 +91,7 @@ def parse(text: str, path: str) -> Study:
         raise StudyError(path, [f"not a TOML file of strings, numbers, lists and tables: {error}"]) from error
     folder = path.rpartition("/")[0] or "/"
     mistakes: list[str] = []
-    raw = with_unit(raw, mistakes)
+    raw = read_weights(with_unit(raw, mistakes), folder, mistakes)
     settings = _validate(Settings, {k: v for k, v in raw.items() if k not in Settings.SECTIONS}, "", mistakes)
     sources = {
         name: _source(f"sources.{name}", table, mistakes)

@@ -51,7 +51,7 @@ _BEND = {
     "properties": {"at": {"anyOf": [{"type": "number", "minimum": 0}, COUNT]}},
     "required": ["at"],
 }
-WEIGHTS: dict[str, Any] = {"anyOf": [_SHARES, {"type": "array", "items": _BEND, "minItems": 2}]}
+WEIGHTS: dict[str, Any] = {"anyOf": [{"type": "string"}, _SHARES, {"type": "array", "items": _BEND, "minItems": 2}]}
 
 _WRITTEN: dict[Any, dict[str, Any]] = {parse_count: COUNT, expand_budgets: BUDGETS, parse_weights: WEIGHTS}
 """What a study may write where a value is read from more than one form."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
+import tomllib
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -11,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import PlainValidator
 
+from . import store
 from .study_budgets import parse_count
 
 FORMS = "Write { web = 0.8, code = 0.2 }, a list of such tables with `at`, or the name of a file"
@@ -50,6 +53,45 @@ def parse_weights(value: object) -> dict[str, float] | tuple[Bend, ...] | None:
     if not isinstance(value, list) or len(value) < 2 or not all(isinstance(bend, dict) for bend in value):
         raise ValueError(f"not weights. {FORMS}")
     return tuple(_bend(bend) for bend in value)
+
+
+def read_weights(raw: dict[str, Any], folder: str, mistakes: list[str]) -> dict[str, Any]:
+    """A study's tables with what stands in the files that their weights name.
+
+    Args:
+        raw: As the study has them; left as they are.
+        folder: Where relative paths start.
+        mistakes: Grows by a line for each file that holds no weights.
+    """
+    recipes = raw.get("recipes")
+    if not isinstance(recipes, dict):
+        return raw
+    read = {}
+    for name, recipe in recipes.items():
+        path = recipe.get("weights") if isinstance(recipe, dict) else None
+        if isinstance(path, str):
+            try:
+                read[name] = {**recipe, "weights": _in_file(store.absolute(path, folder))}
+            except (OSError, ValueError, RecursionError) as error:
+                mistakes.append(f"recipes.{name}.weights: {path}: {_why(error)}")
+                read[name] = {key: value for key, value in recipe.items() if key != "weights"}
+    return {**raw, "recipes": {**recipes, **read}}
+
+
+def _why(error: Exception) -> str:
+    return "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
+
+
+def _in_file(path: str) -> Any:
+    """Weights of a JSON or TOML file: its shares, its bends, or the first mixture of what `tokenladder fit` wrote."""
+    text = store.read_bytes(path).decode()
+    value = tomllib.loads(text) if path.endswith(".toml") else json.loads(text)
+    if isinstance(value, dict) and "fits" in value:
+        mixtures = value.get("mixtures")
+        if not mixtures:
+            raise ValueError("this fit chose no mixture. Fit a law of mixtures: --law data-mixing")
+        return mixtures[0]["shares"]
+    return value.get("weights", value) if isinstance(value, dict) else value
 
 
 def _bend(table: dict[str, Any]) -> Bend:

@@ -296,6 +296,7 @@ def fit(  # noqa: PLR0917 one for each option
 
 
 def _show_fits(found: Sequence[Analysis], decisions: Decisions | None, *, several: bool) -> None:
+    from .fit_report import mixtures
     from .tables import show_analysis, show_comparison, show_decisions
 
     for one in found:
@@ -304,6 +305,10 @@ def _show_fits(found: Sequence[Analysis], decisions: Decisions | None, *, severa
         show_comparison(found)
     if decisions is not None:
         show_decisions(decisions)
+    for best in mixtures(found):
+        shares = ", ".join(f"{stratum} {share:g}" for stratum, share in best["shares"].items())
+        of = f" of {best['recipe']}" if best["recipe"] else ""
+        click.echo(f"best mixture by {best['law']}: {shares}; predicted loss{of} {best['loss']:.4f}")
 
 
 def _write_fit(

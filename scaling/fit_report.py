@@ -17,6 +17,7 @@ from .extrapolate import Score, leave_largest_out
 from .fit import Fit, fit
 from .intervals import Bootstrap, Interval, Profile, bootstrap, profiles
 from .law import Law
+from .mixtures import best_mixture
 from .objectives import Objective
 from .registry import LAWS, MIXTURES
 from .runs import RunsTable, finite
@@ -271,7 +272,22 @@ def as_value(table: RunsTable, analyses: Sequence[Analysis], decisions: Decision
         "fits": [_analysis(one) for one in analyses],
         "decisions": _decisions(decisions) if decisions is not None else None,
     }
+    if best := mixtures(analyses):
+        value["mixtures"] = best
     return dict(finite(value))
+
+
+def mixtures(analyses: Sequence[Analysis]) -> list[dict[str, Any]]:
+    """The best mixture by each mixture law: of all recipes' losses together, then of each recipe's."""
+    out = []
+    for law in dict.fromkeys(one.fit.law.name for one in analyses if one.fit.law.name in MIXTURES):
+        mine = [one for one in analyses if one.fit.law.name == law]
+        for recipe, some in [("", mine), *((one.recipe, [one]) for one in mine if len(mine) > 1)]:
+            found = best_mixture([one.fit for one in some])
+            within = {name: list(ends) for name, ends in found.within.items()}
+            told = {"law": law, "recipe": recipe, "shares": dict(found.shares), "loss": found.loss, "within": within}
+            out.append(told)
+    return out
 
 
 def _analysis(one: Analysis) -> dict[str, Any]:
