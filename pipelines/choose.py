@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+FARTHEST = "farthest"
+"""What a rule calls the distance to all documents before, in an order that puts the least similar one next."""
+
 MANTISSA_BITS = 52
 """Of a float64; values of a `top` rule are grouped by sign, exponent and the first few of these."""
 
@@ -66,6 +69,8 @@ class View:
                 self._columns[key] = self._draw_column(int(key[0].partition(".")[2]))
             elif key in CLUSTER_COLUMNS:
                 self._columns[key] = self._cluster_column(key)
+            elif key[0] == FARTHEST:
+                self._columns[key] = self._distances(key[1])
             else:
                 self._columns[key] = self.place.column(self.part, key).combine_chunks()
         return self._columns[key]
@@ -75,6 +80,15 @@ class View:
         if where == ("cluster.size",):
             return pa.array(sizes)
         return pa.array(CLASSES).take(pa.array(np.searchsorted(CLASS_STARTS, np.maximum(sizes, 1), "right") - 1))
+
+    def _distances(self, rule: str) -> pa.Array:
+        """What `farthest` measured for a rule; null where the rules before it did not keep a row."""
+        path = self.place.path("choices", self.recipe["identity"], FARTHEST, rule, f"{self.ordinal:07d}.parquet")
+        values = np.full(self.part.rows, np.nan)
+        if store.exists(path):
+            found = store.read_table(path)
+            values[found.column("row").to_numpy()] = found.column("value").to_numpy()
+        return pa.array(values, from_pandas=True)
 
     def _draw_column(self, draws: int) -> pa.Array:
         """Which of some draws has the cluster of each row: near duplicates are in one draw together."""

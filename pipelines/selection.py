@@ -123,10 +123,15 @@ def _prepare(plan: Plan, pool: Pool, wanted: Wanted, clusters: str, excluded: st
     }
     if pool.cut:
         recipe["cut"] = pool.cut
+    far = [(n, rule) for n, rule in enumerate(recipe["rules"]) if rule["value"] == [choose.FARTHEST]]
+    for n, rule in far:
+        rule["value"] = [choose.FARTHEST, str(n)]
+        recipe["signatures"] = [plan.signature, plan.dedup["bands"] * plan.dedup["rows"]]
     by_tokens = any(rule["by"] == "tokens" for rule in recipe["rules"])
     tokens = pool.tokenizer["fingerprint"] if by_tokens else None
     depends = [FORMAT, pool.identity, recipe, tokens, tail(clusters), excluded and tail(excluded)]
     identity = store.fingerprint(depends)
+    recipe |= {"identity": identity} if far else {}
     return Choices(
         pool.store.path("choices", identity), identity, {**recipe, "clusters": clusters, "excluded": excluded}
     )
@@ -140,6 +145,7 @@ def _rank(pool: Pool, todo: Sequence[Choices], n: int) -> None:
         for number, one in enumerate(todo)
         if n < len(one.recipe["rules"]) and one.recipe["rules"][n]["top"] is not None
     ]
+    _measure(pool, [one for one in ranked if one[1].recipe["rules"][n]["value"][0] == choose.FARTHEST], n)
     bits = min(16, pool.ranges.bit_length())  # a probability spans some ten octaves, most documents one or two
     tasks = [
         task
@@ -153,6 +159,24 @@ def _rank(pool: Pool, todo: Sequence[Choices], n: int) -> None:
     pool.engine.exchange("rank", f"{module}:emit_top", reduces, tasks, volume)
     for number, one in ranked:
         one.recipe["cuts"][str(n)] = choose.find_cuts(tops[number], one.recipe["rules"][n]["top"])
+
+
+def _measure(pool: Pool, far: Sequence[tuple[int, Choices]], n: int) -> None:
+    """Measure how far documents are from those before them, for recipes whose rule number `n` goes by that."""
+    if not far:
+        return
+    (family, places), module = far[0][1].recipe["signatures"], f"{PIPELINES}.farthest"
+    tasks = [
+        task
+        for number, one in far
+        for task in pool.tasks(recipe=one.recipe, rule=n, number=number, ranges=pool.ranges, family=family)
+    ]
+    folders = {number: store.join(one.folder, choose.FARTHEST, str(n)) for number, one in far}
+    every = [folders.get(number, "") for number in range(max(folders) + 1)]
+    reduces = [(f"{module}:measure_group", {"places": places}), (f"{module}:write_distances", {"folders": every})]
+    volume = pool.documents * len(far) * (24 + 4 * places)
+    with pool.report.stage("compare", len(tasks), lambda: sum(len(store.names(folder)) for folder in folders.values())):
+        pool.engine.exchange("compare", f"{module}:emit_signatures", reduces, tasks, volume)
 
 
 def _count_tokens(pool: Pool) -> None:

@@ -40,8 +40,9 @@ class Rule:
     Attributes:
         score: A score of the study (`language`), one of its columns (`gopher.words`), or a column that every
             document has: `kind`, `file_type`, `licence`, `licence_id`, `hidden`, `payload`, `view`, `bytes`, `source`;
-            `sample`, from 0 to 1, its place in the recipe's order; `draw.5`, a label from 0 to 4 that chance gives to
-            each cluster.
+            `sample`, from 0 to 1, its place in the recipe's order; `farthest`, with `top`, how unlike it is to all
+            documents before it, where the least similar one always comes next (greedy k-centres); `draw.5`, a label
+            from 0 to 4 that chance gives to each cluster.
         is_: The label it must be (written `is`).
         in_: Labels it may be (written `in`).
         min: Least value, inclusive.
@@ -353,7 +354,7 @@ class Study:
         return (
             self.settings.held_out is not None
             or any(recipe.dedup is not False for recipe in recipes)
-            or any(address.startswith(("cluster.", "draw.")) for address in spoken)
+            or any(address.startswith(("cluster.", "draw.", "farthest")) for address in spoken)
             or any(recipe.disjoint is not None for recipe in recipes)
         )
 

@@ -34,6 +34,7 @@ COLUMNS = {
     "cluster.size": "value",
     "cluster.class": "label",
     "sample": "value",
+    "farthest": "value",
 }
 """Columns that every document has and rules may speak about, and whether they hold a label or a value."""
 
@@ -126,6 +127,8 @@ def _check_rules(rules: Any, where: str, scores: dict[str, Family | None], sourc
             for setting in ("near", "within")
             if setting in rule and "top" not in rule
         )
+        if rule["score"] == "farthest" and (tests != ["top"] or "near" in rule):
+            mistakes.append(f"{key}: 'farthest' ranks what the rules before it keep. Test it with top alone")
         within = rule.get("within")
         if isinstance(within, str) and within != "strata":
             _check_score(within, "label", f"{key}.within", scores, mistakes)
@@ -158,6 +161,8 @@ def _check_order(  # noqa: PLR0917 what names may mean
         mistakes.append(f"{where}.recipe: there is no recipe {raw['recipe']!r}{known}")
     if raw.get("sort") == "sample":
         mistakes.append(f"{where}.sort: 'sample' is chance. Write order = \"random\"")
+    elif raw.get("sort") == "farthest":
+        mistakes.append(f"{where}.sort: 'farthest' is what a rule ranks by. Sort by a score, bytes or tokens")
     elif isinstance(raw.get("sort"), str) and raw["sort"] != "tokens":
         _check_score(raw["sort"], "value", f"{where}.sort", scores, mistakes)
     phases = raw.get("phases")

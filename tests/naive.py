@@ -1634,6 +1634,21 @@ def burst_phrases(text: str, known, count: int) -> list[tuple[int, int]]:
     return spans
 
 
+def farthest_first(signatures):
+    """How far each row is from the nearest of those before it, where the farthest row always comes next."""
+
+    def distance(one, other):
+        return sum(a != b for a, b in zip(one, other, strict=True)) / len(one)
+
+    out = {}
+    nearest = [1.0] * len(signatures)
+    while len(out) < len(signatures):
+        best = min((n for n in range(len(signatures)) if n not in out), key=lambda n: (-nearest[n], n))
+        out[best] = nearest[best]
+        nearest = [min(far, distance(signatures[best], row)) for far, row in zip(nearest, signatures, strict=True)]
+    return [out[n] for n in range(len(signatures))]
+
+
 def best_fit(tokens, length):
     """(sequence, place) of each document of one block, by best-fit decreasing; ties go to what came to a room last."""
     bins = []  # [room, when it came to that room, documents]
