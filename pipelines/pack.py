@@ -49,13 +49,13 @@ def write_shard(payload: dict[str, Any], **_: Any) -> None:
     given = np.array(payload["given"], np.int64)
     weights = Course.from_json(plan["course"]) if plan.get("course") else np.array(plan["weights"], np.int64)
     picks = resumed(weights, payload["given"]).advance(payload["count"])[0]
-    tokens = np.full((payload["count"], length), plan.get("padding", 0), plan["dtype"])
+    tokens = _empty(payload["count"] * length, plan).reshape(-1, length)
     rows = []
     for stratum in np.unique(picks):
         sequences = np.flatnonzero(picks == stratum)
         pieces = _pieces(payload["folder"], plan, int(stratum), int(given[stratum]) * length, len(sequences) * length)
         alone = len(sequences) == len(tokens)
-        flat = tokens.reshape(-1) if alone else np.full(len(sequences) * length, plan.get("padding", 0), plan["dtype"])
+        flat = tokens.reshape(-1) if alone else _empty(len(sequences) * length, plan)
         _fill(payload, pieces, flat)
         if not alone:
             tokens[sequences] = flat.reshape(-1, length)
@@ -80,6 +80,11 @@ def write_shard(payload: dict[str, Any], **_: Any) -> None:
         | {"sequences": payload["count"], "tokens": payload["count"] * length}
         | ({} if padding is None else {"padding": np.bincount(picks, padding, len(given)).astype(int).tolist()}),
     )
+
+
+def _empty(count: int, plan: dict[str, Any]) -> NDArray[Any]:
+    """Room for tokens: of nothing where documents fill it all, else of padding."""
+    return np.full(count, plan["padding"], plan["dtype"]) if "padding" in plan else np.empty(count, plan["dtype"])
 
 
 def begins_at(offsets: NDArray[np.int64], plan: dict[str, Any]) -> NDArray[np.bool_]:
