@@ -49,7 +49,7 @@ def test_chances_are_those_of_the_formulas(sentences, order, least):
 
 
 def test_discounts_come_from_counts_of_counts_where_there_are_enough():
-    sentences = spoken(1, 200)
+    sentences = spoken(1, 90)
     model = estimate(sentences, 3, (1,))
     assert model.fallback == []
     assert 0 < model.discounts[2][0] < 1 < model.discounts[2][2] < 3
