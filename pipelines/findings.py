@@ -260,7 +260,8 @@ def _samples(every: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for rows in ranked_groups:
             if turn < len(rows) and len(taken) < MOST_SAMPLES:
                 taken[rows[turn][1:]] = None
-    return [every[number]["records"][str(row)] for number, row in sorted(taken)]
+    records = [every[number]["records"][str(row)] for number, row in sorted(taken)]
+    return sorted(records, key=lambda record: record["document"] is None)  # what has a text comes first
 
 
 def _difficulty(out: str, one: dict[str, Any]) -> list[list[Any]]:
