@@ -4,7 +4,8 @@ What it comes to for ten billion documents, all of one stratum and all within th
 of 4,096 buckets for each stratum, 64 KB. The exchange moves 48 bytes a document to the groups, 480 GB, and 22 bytes
 back to the parts, 220 GB. A group is a bucket at least: 4,096 groups of 2.4 million documents, of which the largest is
 120 MB as it comes and some four times that while it is sorted. A ladder of a hundredth of the pool moves some two
-hundredths of that, because documents beyond its needs are neither encoded nor sent.
+hundredths of that, because documents beyond its needs are neither encoded nor sent. Budgets in bytes or documents take
+a second exchange to the groups, of 56 or 48 bytes a document, before it is known how many sequences they come to.
 """
 
 from __future__ import annotations
