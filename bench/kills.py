@@ -29,7 +29,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-SHARE = 0.35
+SHARE = 0.08
 """Mean time to a kill, of the time that a whole build takes."""
 
 KEPT = ("slices", "parts", "scores", "tokens", "choices")
@@ -141,10 +141,12 @@ def build_killed(study: Path, out: Path, seconds: float, rng: random.Random, lef
         if sum(kills.values()) < left:
             status = wait(pid, rng.expovariate(1 / (SHARE * seconds)))
             orphans = children(pid) if status is None else []
-            if status is None and orphans and rng.random() < 0.3:
+            if status is None and orphans and rng.random() < 0.3:  # one of a run: a record that kills twice is rejected
                 os.kill(rng.choice(orphans), signal.SIGKILL)
                 kills["child"] += 1
-            elif status is None:
+                status = wait(pid, rng.expovariate(1 / (SHARE * seconds)))
+                orphans = children(pid) if status is None else []
+            if status is None and sum(kills.values()) < left:
                 os.kill(pid, signal.SIGKILL)
                 kills["driver"] += 1
                 wait(pid, 60)

@@ -23,6 +23,12 @@ MEMORY_BYTES = 6 << 30
 ORPHAN_SECONDS = 3600.0
 """A child whose parent was killed ends when its pipe closes; one that hangs in native code ends after so long."""
 
+OUT_OF_MEMORY = 77
+"""Exit status of a child that met its limit of memory where nothing rejected the record; its parent tries again."""
+
+SCORING = 1 << 40
+"""What is added to a record's ordinal while its score is computed on its own; twice as much for the second score."""
+
 ALLOWED = "tokenladder."
 
 
@@ -75,6 +81,8 @@ def _answer(call: dict[str, Any], at: Any) -> dict[str, Any]:
         if not module.startswith(ALLOWED):
             raise ValueError(f"{module} is not a module of this package")  # noqa: TRY301 answered like any other
         return {"value": getattr(importlib.import_module(module), function)(call["payload"], at=at)}
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)  # of the whole task, which is tried again, or of one record, which is then rejected
     except UserError as error:
         return {"kind": "UserError", "message": str(error)}
     except OSError as error:

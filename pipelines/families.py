@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from .. import filters
 from ..filters.functions import FunctionError
 from . import store
+from .child import SCORING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pyarrow as pa
+    from collections.abc import Callable, Mapping
 
     from ..filters.family import Family
 
@@ -51,3 +52,34 @@ def score_batch(family: Family, documents: pa.RecordBatch) -> pa.RecordBatch:
         return family.score(documents)
     except FunctionError as error:
         raise store.UserError(str(error)) from error
+
+
+def score_carefully(  # noqa: PLR0917 what a score of one record at a time needs
+    family: Family,
+    documents: pa.RecordBatch,
+    number: int,
+    first: int,
+    reject: Mapping[int, str],
+    at: Callable[[int], object],
+) -> pa.RecordBatch:
+    """As `score_batch`, after each record was tried on its own: where one of them killed an earlier process.
+
+    Args:
+        family: The score.
+        documents: A batch.
+        number: The score's place among those of the task.
+        first: Ordinal of the batch's first record.
+        reject: Reasons by ordinal; records under `SCORING * (number + 1)` and their own get no value of this score.
+        at: Told which record is tried next.
+    """
+    base = SCORING * (number + 1) + first
+    killing = pa.array([base + row in reject for row in range(documents.num_rows)], pa.bool_())
+    place = documents.schema.get_field_index("text")
+    text = pa.compute.if_else(killing, pa.scalar(None, documents.schema.field(place).type), documents.column(place))
+    spared = documents.set_column(place, documents.schema.field(place), text)
+    for row in range(documents.num_rows):
+        at(base + row)
+        if text[row].is_valid:
+            score_batch(family, spared.slice(row, 1))
+    at(-1)
+    return score_batch(family, spared)

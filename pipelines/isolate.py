@@ -4,8 +4,10 @@ Extractors and classifiers are native code that hold the interpreter lock, and s
 worker thread therefore borrows one child process, sends it a function's name and a JSON payload, and waits. Two threads
 that parse the same pages take as long as one after the other (the lock); two children take half.
 
-A child that dies or stands still is replaced and its work done again. The record that it was at twice is rejected by
-name; everything else is kept.
+A child that dies, stands still or runs out of memory is replaced and its work done again. The record that it was at
+twice is rejected by name; everything else is kept. Where it died outside any record, in the score of a whole batch, the
+work is done again carefully: each record is tried on its own first, and one that kills a score twice has no value of
+that score, so that the rules which ask for it drop it.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from .child import OUT_OF_MEMORY, SCORING
 from .store import UserError
 
 if TYPE_CHECKING:
@@ -127,6 +130,8 @@ class Child:
     def _died(self) -> ChildDiedError:
         code = self._process.wait()
         how = f"crashed (signal {-code})" if code < 0 else f"ended with status {code}"
+        if code == OUT_OF_MEMORY:
+            how = "ran out of memory"
         ordinal = self._ordinal()
         self.close()
         return ChildDiedError(ordinal, how)
@@ -215,9 +220,10 @@ def call(
     reject: dict[str, str] = dict(payload.get("reject", {}))
     deaths: collections.Counter[int] = collections.Counter()
     while True:
+        careful = {"careful": True} if deaths[NOWHERE] else {}
         try:
             with POOL.borrow() as child:
-                return child.call(target, {**payload, "reject": reject}, stall, watch)
+                return child.call(target, {**payload, **careful, "reject": reject}, stall, watch)
         except ChildDiedError as death:
             deaths[death.ordinal] += 1
             if death.ordinal == NOWHERE and deaths[NOWHERE] >= ATTEMPTS:
@@ -225,7 +231,8 @@ def call(
                     f"{target}: its process {death.how} {ATTEMPTS} times, last with {payload}"
                 ) from death
             if death.ordinal != NOWHERE and deaths[death.ordinal] == 2:
-                reject[str(death.ordinal)] = f"extraction {death.how}"
+                what = "extraction" if death.ordinal < SCORING else "scoring"
+                reject[str(death.ordinal)] = f"{what} {death.how}"
             elif deaths[death.ordinal] > ATTEMPTS:
                 raise RuntimeError(
                     f"{target}: its process {death.how} at a record that was already rejected"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from . import keys, store
-from .families import open_family, score_batch
+from .families import open_family, score_batch, score_carefully
 from .formats import Slice, Source, documents
 from .parts import Store
 from .schema import PART
@@ -25,7 +25,8 @@ def read_slice(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _:
 
     Args:
         payload: `store` (root), `source` and `slice` (as JSON), `id` (READ/SLICE), `scores` (type and parameters by
-            fingerprint), `reject` (reasons by ordinal of record).
+            fingerprint), `reject` (reasons by ordinal of record), `careful` (whether to score records one by one
+            first: an earlier process died while it scored; a record that did that twice has no value of that score).
         at: Called with the ordinal of each record before it is worked on.
 
     Returns:
@@ -37,9 +38,15 @@ def read_slice(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _:
     families = {fingerprint: open_family(fingerprint, spec) for fingerprint, spec in payload["scores"].items()}
     reject = {int(ordinal): reason for ordinal, reason in payload.get("reject", {}).items()}
     writer = _PartWriter(place, payload["id"], families)
+    first = 0
     for batch in documents(source, Slice.from_json(payload["slice"]), reject=reject, at=at):
         at(-1)
-        writer.add(batch)
+        if payload.get("careful"):
+            scored = [score_carefully(one, batch, n, first, reject, at) for n, one in enumerate(families.values())]
+        else:
+            scored = [score_batch(one, batch) for one in families.values()]
+        writer.add(batch, scored)
+        first += batch.num_rows
         if writer.text_bytes >= source.part_bytes:
             writer.finish_part()
     summary = writer.finish()
@@ -65,11 +72,11 @@ class _PartWriter:
         self._scores: dict[str, list[pa.RecordBatch]] = {fingerprint: [] for fingerprint in self._families}
         self.text_bytes = 0
 
-    def add(self, batch: pa.RecordBatch) -> None:
+    def add(self, batch: pa.RecordBatch, scored: list[pa.RecordBatch]) -> None:
         lengths = pa.compute.binary_length(batch.column("text")).cast(pa.int64()).fill_null(0)
         self._batches.append(pa.record_batch([*batch.columns, lengths], schema=PART))
-        for fingerprint, family in self._families.items():
-            self._scores[fingerprint].append(score_batch(family, batch))
+        for fingerprint, columns in zip(self._families, scored, strict=True):
+            self._scores[fingerprint].append(columns)
         self.text_bytes += pa.compute.sum(lengths).as_py() or 0
 
     def finish_part(self) -> None:

@@ -28,6 +28,8 @@ def work(payload, *, at):
                 os.kill(os.getpid(), signal.SIGABRT)
         if n in payload.get("hang", []):
             time.sleep(60)
+        if n in payload.get("swell", []):
+            bytearray(7 << 30)
         done.append(n)
     return {"done": done, "reject": payload["reject"], "pid": os.getpid()}
 

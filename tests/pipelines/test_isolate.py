@@ -70,7 +70,7 @@ def test_what_a_library_prints_does_not_reach_the_pipe():
 
 
 def test_memory_is_limited():
-    with pytest.raises(RuntimeError, match="MemoryError"):
+    with pytest.raises(RuntimeError, match=r"misbehaving:allocate: its process ran out of memory 3 times"):
         isolate.call(f"{HERE}:allocate", {"bytes": 7 << 30})
 
 
@@ -89,3 +89,62 @@ def test_each_thread_has_a_child_of_its_own(pool):
     for thread in threads:
         thread.join()
     assert len(set(found)) == 2
+
+
+def test_a_record_that_runs_out_of_memory_twice_is_rejected():
+    found = isolate.call(f"{HERE}:work", {"swell": [2]})
+    assert (found["done"], found["reject"]) == ([0, 1, 3], {"2": "extraction ran out of memory"})
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [("crash", "crashed (signal 11)"), ("hang", "timed out"), ("swell", "ran out of memory")],
+)
+def test_a_record_that_kills_a_score_has_no_value_of_it(how, reason):
+    found = isolate.call(
+        "tokenladder.tests.pipelines.deadly_score:score",
+        {how: [4], "records": 7, "batch": 3},
+        stall=0.3 if how == "hang" else 60,
+    )
+    assert found["marks"] == [[0, 1, 2], [3, None, 5], [6]]
+    assert found["reject"] == {str(isolate.SCORING + 4): f"scoring {reason}"}
+
+
+def test_reading_carefully_writes_the_same_but_for_what_kills(tmp_path):
+    from dataclasses import asdict
+
+    import little
+
+    from tokenladder.pipelines import store
+    from tokenladder.pipelines.plan import make_plan
+    from tokenladder.pipelines.read import read_slice
+    from tokenladder.pipelines.score import score_part
+    from tokenladder.pipelines.study_file import load
+
+    rows = [*little.corpus(9, 8), {"id": "none", "text": ""}]
+    source = {"web": little.write_jsonl(tmp_path / "a.jsonl", rows)}
+    scores = {"lengths": {"type": "lengths"}, "squeeze": {"type": "compression"}}
+    rule = [{"score": "lengths.words", "min": 1}, {"score": "squeeze", "min": 0.0}]
+    study = little.write_study(tmp_path, source, scores=scores, recipes={"all": {"keep": rule, "dedup": False}})
+    plan = make_plan(load(str(study)), str(tmp_path / "out"), None)
+    (one,) = plan.sources
+    ((name, piece),) = one.slices
+    task = {"id": name, "source": asdict(one.source), "slice": piece.to_json(), "scores": plan.scores}
+    seen = []
+    read_slice({**task, "store": str(tmp_path / "plain")})
+    read_slice({**task, "store": str(tmp_path / "careful"), "careful": True}, at=seen.append)
+    assert little.differing(little.files(tmp_path / "plain"), little.files(tmp_path / "careful")) == []
+    scored = [n for n in seen if n >= isolate.SCORING]
+    assert scored == [isolate.SCORING * family + row for family in range(1, len(plan.scores) + 1) for row in range(9)]
+    family = list(plan.scores)[1]
+    killing = {"careful": True, "reject": {str(2 * isolate.SCORING + 3): "scoring crashed (signal 11)"}}
+    read_slice({**task, "store": str(tmp_path / "killed"), **killing})
+    path = f"scores/{family}/{name}/00000.parquet"
+    differing = little.differing(little.files(tmp_path / "plain"), little.files(tmp_path / "killed"))
+    assert differing == [path]
+    before, after = (store.read_table(str(tmp_path / where / path)).to_pylist() for where in ("plain", "killed"))
+    assert [n for n, (a, b) in enumerate(zip(before, after, strict=True)) if a != b] == [3]
+    assert set(after[3].values()) == {None}
+    later = {"part": f"{name}/00000", "fingerprint": family, **plan.scores[family], "store": str(tmp_path / "plain")}
+    score_part({**later, "careful": True, "reject": {str(isolate.SCORING + 3): "scoring timed out"}})
+    assert store.read_table(str(tmp_path / "plain" / path)).to_pylist() == after  # computed then or later
