@@ -166,7 +166,7 @@ def storage(name: str, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
         keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
         env = {"AWS_ENDPOINT_URL": where, "AWS_EC2_METADATA_DISABLED": "true", **keys}
         words: list[object] = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", port]
-        make = "fs.S3FileSystem(allow_bucket_creation=True).create_dir('bench')"
+        make = f"fs.S3FileSystem(endpoint_override='{where}', allow_bucket_creation=True).create_dir('bench')"
     else:
         env = {"CLOUD_STORAGE_EMULATOR_ENDPOINT": where, "STORAGE_EMULATOR_HOST": where, "NO_GCE_CHECK": "true"}
         words = ["fake-gcs-server", "-scheme", "http", "-host", "127.0.0.1", "-port", port, "-backend", "memory"]
