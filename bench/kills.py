@@ -29,7 +29,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-SHARE = 0.08
+SHARE = 0.35
 """Mean time to a kill, of the time that a whole build takes."""
 
 KEPT = ("slices", "parts", "scores", "tokens", "choices")
