@@ -43,11 +43,15 @@ def _locked(out: str) -> Iterator[None]:
     path = store.join(out, ".build", "README")
     if not store.exists(path):
         store.write_bytes(path, b"Marks of finished files. Without them, shards and ledgers are written again.\n")
+    held = filelock.FileLock(store.join(out, ".build", "lock"), timeout=0)
     try:
-        with filelock.FileLock(store.join(out, ".build", "lock"), timeout=0):
-            yield
+        held.acquire()
     except filelock.Timeout as error:
         raise store.UserError(f"{out}: another build is running in this folder. Wait for it to end.") from error
+    try:
+        yield
+    finally:
+        held.release()
 
 
 @contextlib.contextmanager

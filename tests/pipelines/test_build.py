@@ -10,7 +10,7 @@ import little
 import pytest
 
 from tokenladder.pipelines import intake, store
-from tokenladder.pipelines.build import _Lock
+from tokenladder.pipelines.lock import lock
 from tokenladder.pipelines.pool import BuildError
 from tokenladder.pipelines.schema import DROPPED, REJECTED
 
@@ -47,20 +47,20 @@ def test_the_folder_of_another_study(study):
 def test_two_builds_in_one_folder(tmp_path):
     out = str(tmp_path)
     code = (
-        "import sys; from tokenladder.pipelines.build import _Lock\n"
-        f"with _Lock({out!r}): print('in', flush=True); sys.stdin.read()"
+        "import sys; from tokenladder.pipelines.lock import lock\n"
+        f"with lock({out!r}): print('in', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"in\n"
         with (
             pytest.raises(store.UserError, match=r": another build is running in this folder\. Wait for it to end"),
-            _Lock(out),
+            lock(out),
         ):
             pass
         other.kill()
-    with _Lock(out):  # a lock ends with its process
+    with lock(out):  # a lock ends with its process
         pass
-    with _Lock(out):
+    with lock(out):
         pass
 
 
