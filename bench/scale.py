@@ -181,13 +181,13 @@ recipes = {{ all = {{ keep = [{{ score = "gopher.words", top = 0.9 }}] }} }}
 """,
         encoding="utf-8",
     )
-    before, module.Engine = module.Engine, Counting  # type: ignore[misc,assignment]
+    before, module.Engine = module.Engine, Counting  # type: ignore[misc,assignment]  # counts in place of it
     calls.clear()
     began = time.process_time()
     try:
         manifest = module.build(make_plan(load(str(study)), str(folder / "out"), None), Reporter(quiet=True))
     finally:
-        module.Engine = before  # type: ignore[misc]
+        module.Engine = before  # type: ignore[misc]  # as above
     documents = sum(one["documents"] for one in manifest["counts"].values())
     slices = len(list((folder / "out" / ".store" / "parts").rglob("*.parquet")))
     return Measured(slices, documents, time.process_time() - began, MADE[-1], Counter(calls))
@@ -222,11 +222,11 @@ def show_projected(builds: Sequence[Measured], assumed: Assumed) -> None:
     sizes = [1 * TERA, 100 * TERA, 1000 * TERA]
     rows: dict[str, list[str]] = defaultdict(list)
     per_document = {
-        label: slope(builds, lambda one, label=label: one.engine.bytes[label], lambda one: one.documents)  # type: ignore[misc]
+        label: slope(builds, lambda one, label=label: one.engine.bytes[label], lambda one: one.documents)  # type: ignore[misc]  # its type is open
         for label in builds[-1].engine.bytes
     }
     per_part = {
-        kind: slope(builds, lambda one, kind=kind: one.calls[kind], lambda one: one.parts)  # type: ignore[misc]
+        kind: slope(builds, lambda one, kind=kind: one.calls[kind], lambda one: one.parts)  # type: ignore[misc]  # the same
         for kind in builds[-1].calls
     }
     lists = slope(builds, lambda one: max(one.engine.task_bytes.values()), lambda one: one.parts)

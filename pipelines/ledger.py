@@ -103,7 +103,7 @@ def _masks(counts: NDArray[np.int32], names: list[str]) -> pa.Array:
 def _rows(folder: str | None, name: str) -> NDArray[np.int64]:
     if folder is None or not store.exists(store.join(folder, name)):
         return np.zeros(0, np.int64)
-    return store.read_table(store.join(folder, name), ["row"]).column(0).to_numpy()  # type: ignore[no-any-return]
+    return store.read_table(store.join(folder, name), ["row"]).column(0).to_numpy()  # type: ignore[no-any-return]  # untyped pyarrow
 
 
 def _placed(payload: dict[str, Any], name: str, rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

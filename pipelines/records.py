@@ -91,7 +91,7 @@ class Records:
 
 
 def _is_in(column: pa.ChunkedArray, values: tuple[str, ...]) -> NDArray[np.bool_]:
-    return pc.is_in(column, value_set=pa.array(values, pa.string())).to_numpy()  # type: ignore[no-any-return]
+    return pc.is_in(column, value_set=pa.array(values, pa.string())).to_numpy()  # type: ignore[no-any-return]  # untyped pyarrow
 
 
 def open_records(out: str, wanted: Wanted) -> Records:

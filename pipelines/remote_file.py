@@ -64,7 +64,7 @@ class RemoteFile(io.RawIOBase):
 
     def readinto(self, buffer: object) -> int:
         """Fill a buffer; the number of bytes read."""
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]  # any buffer
         data = self.read(len(view))
         view[: len(data)] = data
         return len(data)

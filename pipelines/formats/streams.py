@@ -88,7 +88,7 @@ class Raw(io.RawIOBase):
 
     def readinto(self, buffer: object) -> int:
         """Fill a buffer; the number of bytes read."""
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]  # any buffer
         data = self.read(len(view))
         view[: len(data)] = data
         return len(data)
@@ -275,7 +275,7 @@ class Inflated(io.RawIOBase):
 
     def readinto(self, buffer: object) -> int:
         """Fill a buffer; the number of bytes read."""
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]  # any buffer
         data = self.read(len(view))
         view[: len(data)] = data
         return len(data)

@@ -69,7 +69,7 @@ def train_reference(  # noqa: PLR0917 a command's options
         tied=not untied,
         shuffled=not stream_order,
         masked=masked,
-        optimisation=Optimisation(batch_tokens, learning_rate, schedule),  # type: ignore[arg-type]
+        optimisation=Optimisation(batch_tokens, learning_rate, schedule),  # type: ignore[arg-type]  # click.Choice gives str
     )
     try:
         runs = _runs(out, wanted, sizes or ("4x128",), seeds, grid, like)

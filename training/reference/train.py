@@ -264,7 +264,7 @@ def finished(out: str, run: Run, folder: str) -> dict[str, Any] | None:
         raise store.UserError(
             f"{path}: is of a run with other settings or other data. Give another --runs folder, or delete it."
         )
-    return found["row"]  # type: ignore[no-any-return]
+    return found["row"]  # type: ignore[no-any-return]  # JSON of our own
 
 
 def train_run(
