@@ -17,6 +17,7 @@ from .parts import read_all
 from .plan import FORMAT, whole
 from .schedule import ONE, Course, integer_weights, prefix_counts
 from .shares import along, share_left, stratum_weights, tempered
+from .study_weights import Bend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from .pool import Pool
     from .study_budgets import Unit
-    from .study_weights import Bend
 
 BYTES_PER_TOKEN = 2.0
 """What is assumed before anything was encoded: so little that the first try seldom encodes more than is needed."""
@@ -248,11 +248,12 @@ class Draft:
             + (f" × {repeat} passes" if repeat > 1 else "")
             for s, missing in sorted(short.items())
         ]
-        most = (
-            repeat * sum(available.values())
-            if self.wanted.rescale
-            else min(sum(self.needed.values()) * repeat * available[s] // self.needed[s] for s in short)
-        )
+        if self.wanted.rescale:  # as far as `rescale` goes: whole sequences of each stratum, padding not counted
+            most = sum(repeat * int(tokens.sum()) // self.length for tokens in self.tokens.values()) * self.length
+        elif any(isinstance(bend.at, int) for bend in self.wanted.weights or () if isinstance(bend, Bend)):
+            most = 0  # some places do not move with the budget: what is missing may be needed all the same
+        else:
+            most = min(sum(self.needed.values()) * repeat * available[s] // self.needed[s] for s in short)
         most -= most % 10 ** max(0, len(str(most)) - 3)  # strata are rounded to sequences: three digits are enough
         passes = max(-(-self.needed[s] // available[s]) if available[s] else 0 for s in short)
         hint = f", or set repeat = {passes}" if passes and self.wanted.name != "held_out" else ""

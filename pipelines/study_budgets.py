@@ -51,6 +51,10 @@ def with_unit(raw: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:
         listed = budgets if isinstance(budgets, list) else []
     unit = split_unit(listed[0])[1] if listed else "tokens"
 
+    said = raw.get("budget_unit", unit)
+    if unit not in ("tokens", said):
+        mistakes.append(f"budget_unit: {said}, but the budgets are in {unit}. Leave it out: it follows from them")
+
     def bare(value: object, where: str) -> object:
         count, own = split_unit(value)
         if own != unit:

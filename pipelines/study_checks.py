@@ -255,6 +255,14 @@ def check_settings(settings: Settings, mistakes: list[str]) -> None:
         mistakes.append("recipes.held_out: 'held_out' is the name of the held-out set. Choose another name")
 
 
+def check_inherited(study: Study, mistakes: list[str]) -> None:
+    """What a recipe takes from its base must go with what it says itself."""
+    settings = study.settings
+    for name, recipe in settings.recipes.items():
+        if recipe.base is not None:
+            _check_draw(name, study.recipe(name), max(settings.budgets), settings, mistakes)
+
+
 def check_trained(study: Study, mistakes: list[str]) -> None:
     """A tokenizer that is trained on a recipe's text: rules cannot count tokens that it is yet to make."""
     if getattr(study.tokenizer, "train", None) is None:

@@ -19,6 +19,7 @@ from .study_budgets import with_unit
 from .study_checks import (
     OF_POOL,
     RESERVED,
+    check_inherited,
     check_names,
     check_references,
     check_settings,
@@ -108,6 +109,7 @@ def parse(text: str, path: str) -> Study:
     located = {name: _located(source, folder) for name, source in sources.items() if source is not None}
     families = {name: score for name, score in scores.items() if score is not None}
     study = Study(settings, located, families, tokenizer, folder, text)
+    check_inherited(study, mistakes)
     check_trained(study, mistakes)
     if mistakes:
         raise StudyError(path, mistakes)

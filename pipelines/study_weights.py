@@ -72,7 +72,7 @@ def read_weights(raw: dict[str, Any], folder: str, mistakes: list[str]) -> dict[
         if isinstance(path, str):
             try:
                 read[name] = {**recipe, "weights": _in_file(store.absolute(path, folder))}
-            except (OSError, ValueError, RecursionError) as error:
+            except (OSError, TypeError, ValueError, RecursionError) as error:
                 mistakes.append(f"recipes.{name}.weights: {path}: {_why(error)}")
                 read[name] = {key: value for key, value in recipe.items() if key != "weights"}
     return {**raw, "recipes": {**recipes, **read}}
@@ -86,12 +86,19 @@ def _in_file(path: str) -> Any:
     """Weights of a JSON or TOML file: its shares, its bends, or the first mixture of what `tokenladder fit` wrote."""
     text = store.read_bytes(path).decode()
     value = tomllib.loads(text) if path.endswith(".toml") else json.loads(text)
+    # what a study cannot hold is refused here, as it is in a study's own text: dates, NaN, halves of surrogate pairs
+    json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     if isinstance(value, dict) and "fits" in value:
         mixtures = value.get("mixtures")
         if not mixtures:
             raise ValueError("this fit chose no mixture. Fit a law of mixtures: --law data-mixing")
+        if not isinstance(mixtures, list) or not isinstance(mixtures[0], dict) or "shares" not in mixtures[0]:
+            raise ValueError("its mixtures are not as tokenladder fit writes them. Fit again")
         return mixtures[0]["shares"]
-    return value.get("weights", value) if isinstance(value, dict) else value
+    weights = value.get("weights", value) if isinstance(value, dict) else value
+    if not isinstance(weights, dict | list):
+        raise TypeError(f"holds no weights, but {json.dumps(weights)[:40]}. Write a table of shares, or a list of such")
+    return weights
 
 
 def _bend(table: dict[str, Any]) -> Bend:

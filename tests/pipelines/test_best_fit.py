@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import little
@@ -160,6 +161,15 @@ def test_passes_rescaling_and_a_cap_keep_the_promises(rows, tmp_path):
 def test_too_little_text_is_told_with_the_padding_counted(rows, tmp_path):
     with pytest.raises(store.UserError, match=r"all: the kept documents do not fill its largest rung"):
         little.build(study_of(tmp_path, rows, budgets=[400 * LONG]), tmp_path / "out")
+
+
+def test_the_budget_that_is_advised_where_strata_are_rescaled_can_be_filled(rows, tmp_path):
+    recipes = {"all": {"rescale": True, "weights": {"web": 0.3, "code": 0.7}}}
+    with pytest.raises(store.UserError) as error:
+        little.build(study_of(tmp_path, rows, recipes=recipes, budgets=[400 * LONG]), tmp_path / "out")
+    advised = int(re.search(r"Lower the budgets to ([0-9,]+) tokens", str(error.value))[1].replace(",", ""))
+    result = little.build(study_of(tmp_path, rows, recipes=recipes, budgets=[advised]), tmp_path / "out")
+    assert [check.found for check in verify(str(result.out)) if not check.holds] == []
 
 
 def test_the_loader_knows_the_padding(built, tmp_path):

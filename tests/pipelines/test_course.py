@@ -255,3 +255,32 @@ def test_what_does_not_go_with_a_course():
     with pytest.raises(StudyError) as error:
         parse(text, "/data/study.toml")
     assert error.value.mistakes == ["recipes.r.weights: `at` is a place here. Give the source 'at' another name"]
+
+
+@pytest.mark.parametrize(
+    ("base", "own", "mistake"),
+    [
+        (
+            "weights = [{ at = 0.5, web = 1.0 }, { at = 1.0, code = 1.0 }]",
+            "rescale = true",
+            "rescale: fills up weights that do not change. Leave it out, or set repeat",
+        ),
+        ("disjoint = 2", "permutation = 5", "permutation: 5 is none of 2 disjoint draws. Write 0 to 1"),
+        ("permutation = 5", "disjoint = 2", "permutation: 5 is none of 2 disjoint draws. Write 0 to 1"),
+    ],
+)
+def test_what_a_recipe_takes_from_its_base_must_go_with_its_own(base, own, mistake):
+    text = STUDY + f"recipes.r = {{ {base} }}\nrecipes.of_it = {{ base = 'r', {own} }}\n"
+    with pytest.raises(StudyError) as error:
+        parse(text, "/data/study.toml")
+    assert error.value.mistakes == [f"recipes.of_it.{mistake}"]
+
+
+def test_no_budget_is_advised_where_places_do_not_move_with_it(tmp_path):
+    source = {"web": little.write_jsonl(tmp_path / "w.jsonl", little.corpus(1, 20))}
+    source["code"] = little.write_jsonl(tmp_path / "c.jsonl", little.corpus(2, 20))
+    for place, advice in (("64K", r"Lower the budgets, loosen"), (0.5, r"Lower the budgets to [0-9,]+ tokens, loosen")):
+        weights = [{"at": place, "web": 1.0}, {"at": place, "code": 1.0}]
+        study = little.write_study(tmp_path, source, budgets=[128_000], recipes={"all": {"weights": weights}})
+        with pytest.raises(UserError, match=advice):
+            little.build(study, tmp_path / "out")

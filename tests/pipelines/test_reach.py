@@ -278,6 +278,11 @@ ONE_UNIT = "Give all in one unit: how many of one the other comes to is known af
             'recipes.r = {}\nheld_out = { tokens = "1K", bytes = "1K" }',
             'held_out: give its size, as tokens = "1M" or as bytes = "4M"',
         ),
+        (
+            '["1MB"]\nbudget_unit = "documents"',
+            "recipes.r = {}",
+            "budget_unit: documents, but the budgets are in bytes. Leave it out: it follows from them",
+        ),
     ],
 )
 def test_mistakes_are_named(budgets, rest, mistake):

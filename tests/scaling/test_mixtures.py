@@ -122,3 +122,24 @@ def test_files_of_shares_and_of_bends_and_what_is_none(tmp_path):
             study(tmp_path, name)
         assert len(error.value.mistakes) == 1
         assert error.value.mistakes[0].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "mistake"),
+    [
+        ("w.json", '{"web": NaN, "code": 0.5}', "Out of range float values are not JSON compliant"),
+        ("w.toml", "web = nan\ncode = 0.5", "Out of range float values are not JSON compliant"),
+        ("w.toml", "web = 2020-01-01", "Object of type date is not JSON serializable"),
+        ("w.json", '{"\\ud800": 1.0}', "'utf-8' codec can't encode"),
+        ("w.json", '{"weights": null}', "holds no weights, but null. Write a table of shares, or a list of such"),
+        ("w.json", '"other.json"', 'holds no weights, but "other.json"'),
+        ("w.json", '{"fits": [], "mixtures": [{}]}', "its mixtures are not as tokenladder fit writes them. Fit again"),
+        ("w.json", '{"fits": [], "mixtures": {"web": 1}}', "its mixtures are not as tokenladder fit writes them"),
+    ],
+)
+def test_a_file_that_no_study_could_hold_is_a_mistake_of_the_study(tmp_path, name, text, mistake):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(StudyError) as error:
+        study(tmp_path, name)
+    assert len(error.value.mistakes) == 1
+    assert error.value.mistakes[0].startswith(f"recipes.best.weights: {name}: cannot be read: {mistake}")
