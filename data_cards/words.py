@@ -38,6 +38,7 @@ def read_words(card: str) -> dict[str, str]:
     >>> read_words("<!-- words: uses -->\nOnly for tests.\n<!-- /words -->")
     {'uses': 'Only for tests.'}
     """
+    card = card.removeprefix("\ufeff").replace("\r\n", "\n")  # some editors write these
     found = {name: text.strip("\n") for name, text in _PLACE.findall(card)}
     top = _YAML.match(card)
     if top:

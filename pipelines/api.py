@@ -114,10 +114,13 @@ def build(
         quiet: Say nothing on standard error.
 
     Raises:
-        UserError: The study asks for what its input cannot give, or another build is running in the folder.
+        UserError: The study asks for what its input cannot give, another build is running in the folder, or Beam does
+            not know an option.
         BuildError: Too much of the input is unreadable, or duplicates wipe out a source.
         OSError: Something cannot be read or written; the same call goes on from there.
     """
+    if isinstance(beam, str):
+        raise UserError(f"beam: give a list, such as [{beam!r}].")
     if isinstance(study, Plan):
         if out is not None or store is not None:
             raise UserError(f"The plan says where its result goes: {study.out}. Leave out and store away.")

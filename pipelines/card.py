@@ -49,13 +49,16 @@ def make_card(out: str, *, write: bool) -> str:
         write: Whether to write it, and the metadata, into the folder.
 
     Raises:
-        UserError: The folder holds no result.
+        UserError: The folder holds no result, or something else stands in its manifest.
     """
     out = store.absolute(out)
     path = store.join(out, "manifest.json")
     if not store.exists(path):
         raise store.UserError(f"{out}: holds no manifest.json. Give the folder of a finished build.")
-    files = card_files(out, store.read_json(path))
+    try:
+        files = card_files(out, store.read_json(path))
+    except (ValueError, LookupError, TypeError) as error:
+        raise store.UserError(f"{path}: is no manifest of a build. Build the study again.") from error
     if write:
         for name, data in files.items():
             store.write_bytes(store.join(out, name), data)

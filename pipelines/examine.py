@@ -198,8 +198,7 @@ def read_row(path: str, row: int, columns: list[str] | None = None) -> dict[str,
         row: Counted from 0.
         columns: Which; all without.
     """
-    with store.open_input(path) as file:
-        table = pq.ParquetFile(file)
+    with store.open_parquet(path) as table:
         first = 0
         for group in range(table.metadata.num_row_groups):
             count = table.metadata.row_group(group).num_rows

@@ -153,6 +153,8 @@ def explain(out: str, wanted: str) -> list[Explanation]:
     """
     out = store.absolute(out)
     manifest = read_manifest(out)
+    if not wanted.strip() or any("\ud800" <= sign <= "\udfff" for sign in wanted):  # bytes that are not UTF-8
+        raise store.UserError(f"{wanted!r}: is no name. Give an id, a URL or path, the end of one, or words of a text.")
     evidence = open_evidence(out, manifest)
     places = _find(out, manifest, evidence, wanted)
     if not places:

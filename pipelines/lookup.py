@@ -117,8 +117,7 @@ def find(folder: str, hashed: int) -> NDArray[np.uint64]:
     path = store.join(folder, f"{number:05d}.parquet")
     if not store.exists(path):
         return np.zeros(0, np.uint64)
-    with store.open_input(path) as file:
-        table = pq.ParquetFile(file)
+    with store.open_parquet(path) as table:
         groups = _groups_with(table.metadata, hashed)
         found = table.read_row_groups(list(groups), use_threads=False)
     hashes = found.column("hash").to_numpy()

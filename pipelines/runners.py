@@ -106,6 +106,7 @@ def choose(arguments: Sequence[str]) -> Runner:
         importlib.import_module(_DASK.rpartition(".")[0])  # without it Beam does not know the options
     if key == "dataflow":
         _need("--runner=DataflowRunner", "apache_beam.runners.dataflow.internal.apiclient", "gcp")
+    _refuse_stray(arguments)
     options = _parse(arguments)
     make = {
         "direct": _fn_api,
@@ -166,6 +167,20 @@ def _parse(arguments: Sequence[str]) -> Any:
     return options
 
 
+def _refuse_stray(arguments: Sequence[str]) -> None:
+    """Beam passes over words that are neither an option nor the value of one, such as an option without its hyphens."""
+    before = ["", *arguments]
+    words = [
+        one
+        for last, one in zip(before, arguments, strict=False)
+        if not one.startswith("--") and ("=" in last or not last.startswith("--"))
+    ]
+    if words:
+        raise store.UserError(
+            f"After --: {' '.join(words)} is no option of Beam's. Write --NAME=VALUE, such as --direct_num_workers=4."
+        )
+
+
 def _refuse_unknown(arguments: Sequence[str]) -> None:
     """Beam itself lets a misspelled option pass with a warning."""
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -212,6 +227,10 @@ def _fn_api(options: Any, arguments: Sequence[str]) -> Runner:
         direct.direct_running_mode = "multi_threading"
     if not any(argument.startswith("--direct_num_workers") for argument in arguments):
         direct.direct_num_workers = processors()
+    if direct.direct_num_workers < 0:
+        raise store.UserError(
+            f"--direct_num_workers={direct.direct_num_workers}: give a number from 1 on, or 0 for all processors."
+        )
     return Runner("FnApiRunner", options, local=True, say=say)
 
 
@@ -415,7 +434,7 @@ def _reach(option: str, address: str) -> str:
         UserError: It is no address, or nothing answers there.
     """
     host, _, port = address.removeprefix("http://").removeprefix("https://").rpartition(":")
-    if not port.isdigit():
+    if not (port.isascii() and port.isdigit()):
         raise store.UserError(f"{option}={address}: is no HOST:PORT.")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()

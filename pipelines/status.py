@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 SILENT_SECONDS = 120.0
 """A build of another machine that told nothing for so long is likely gone: it tells something every 15 seconds."""
 
+NARROW = 72
+"""Columns of a terminal that has no room for rates."""
+
 
 def status(out: str) -> dict[str, Any]:
     """How far the last build in a folder is.
@@ -77,7 +80,7 @@ def show(found: dict[str, Any]) -> None:
     state = {"killed": "killed; the same command goes on from there", "silent": "silent; it was killed, or is cut off"}
     told = f"{found['study']}: {state.get(found['state'], found['state'])}, {_time(found['seconds'])}"
     console.print(told, markup=False)
-    console.print(_stages(found["stages"]))
+    console.print(_stages(found["stages"], console.width))
     for source, one in found["rejected"].items():
         share = one["rejected"] / one["records"] if one["records"] else 0.0
         told = f"{source}: {one['rejected']:,} of {one['records']:,} records rejected as unreadable ({share:.2%})"
@@ -90,20 +93,23 @@ def show(found: dict[str, Any]) -> None:
         console.print(told + (f", record {one['record']:,}" if one["record"] else ""), markup=False)
 
 
-def _stages(stages: list[dict[str, Any]]) -> Table:
+def _stages(stages: list[dict[str, Any]], width: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("stage")
-    for name in ("done", "of", "time", "rate", "left", "mean task"):
-        table.add_column(name, justify="right")
+    table.add_column("stage", overflow="fold")
+    names: tuple[str, ...] = ("done", "of", "time", "rate", "left", "mean task")
+    if width < NARROW:  # what would be cut off is left out
+        names = names[:3]
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
     for one in stages:
         rate = f"{one['rate']:.3g} {one['unit']}" if one["rate"] else ""
         mean = f"{one['task_seconds'] / one['tasks']:.2f} s" if one.get("tasks") else ""
         left = "" if one["left"] is None or one["done"] == one["of"] else _time(one["left"])
         numbers = (f"{one['done']:,}", f"{one['of']:,}", _time(one["seconds"]), rate, left, mean)
-        table.add_row(Text(one["stage"]), *numbers)
+        table.add_row(Text(one["stage"]), *numbers[: len(names)])
     return table
 
 

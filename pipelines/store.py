@@ -290,10 +290,24 @@ def write_table(path: str, table: pa.Table, **options: Any) -> None:
     write_bytes(path, parquet_bytes(table, **options))
 
 
+@contextlib.contextmanager
+def open_parquet(path: str) -> Iterator[pq.ParquetFile]:
+    """A Parquet file, to be read in the body.
+
+    Raises:
+        OSError: It is missing, or damaged: Arrow's own error for that is no OSError and names no file.
+    """
+    with open_input(path) as file:
+        try:
+            yield pq.ParquetFile(file)
+        except pa.ArrowInvalid as error:
+            raise OSError(f"{path}: is damaged: {error}") from error
+
+
 def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
     """Columns of a Parquet file, read in this thread alone."""
-    with open_input(path) as file:
-        return pq.ParquetFile(file).read(columns=columns, use_threads=False)
+    with open_parquet(path) as file:
+        return file.read(columns=columns, use_threads=False)
 
 
 def remove(path: str) -> None:

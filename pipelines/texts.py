@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import re2
 
 from . import store
@@ -58,6 +57,8 @@ def compiled(pattern: str, *, ignore_case: bool = False) -> Any:
     options.case_sensitive = not ignore_case
     try:
         return re2.compile(f"(?m){pattern}", options)
+    except UnicodeEncodeError as error:
+        raise store.UserError(f"{pattern!r}: is no text in UTF-8, as all documents are.") from error
     except re2.error as error:
         said = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else error.args[0]
         told = said.replace("(?m)", "")
@@ -129,8 +130,7 @@ def _read(
     """The texts of a part by row group, each with its first row; groups without a wanted row are left out."""
     part = evidence.parts[ordinal]
     editor = None if as_read else Editor(evidence.place, part, evidence.said["edits"])
-    with store.open_input(evidence.place.documents(part.id)) as file:
-        table = pq.ParquetFile(file)
+    with store.open_parquet(evidence.place.documents(part.id)) as table:
         first = 0
         for group in range(table.metadata.num_row_groups):
             count = table.metadata.row_group(group).num_rows

@@ -175,3 +175,8 @@ def test_numbers_stand_to_the_right_and_text_to_the_left():
     assert made.count("text-align:right") == 3
     assert '<td style="text-align:left">7</td><td style="text-align:right">–</td>' in made
     assert not notebook.table("nothing", ["name"], [])
+
+
+def test_beams_options_are_a_list(study, tmp_path):
+    with pytest.raises(UserError, match=r"beam: give a list, such as \['--direct_num_workers=2'\]"):
+        tl.build(study, tmp_path, beam="--direct_num_workers=2")

@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -114,3 +115,19 @@ def test_croissant_is_valid_and_loads_each_rung(made):
     assert [list(one["some-1.28K/input_ids"]) for one in records] == ids.tolist()
     assert [one["some-1.28K/stratum"].decode() for one in records] == strata.tolist()
     assert len(list(itertools.islice(dataset.records("held_out"), 9))) == made.manifest["held_out"]["sequences"]
+
+
+def test_words_survive_an_editor_with_other_ends_of_lines(made, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(made.out, out)
+    card = write_into((out / CARD).read_text(), "uses", "Only for tests.\nNothing else.")
+    card = card.replace("\n# /words\n", "\nlanguage: en\n# /words\n", 1)
+    (out / CARD).write_bytes(b"\xef\xbb\xbf" + card.replace("\n", "\r\n").encode())
+    again = make_card(str(out), write=True)
+    assert read_words(again) == {"uses": "Only for tests.\nNothing else.", "yaml": "language: en"}
+
+
+def test_a_card_of_no_manifest(tmp_path):
+    (tmp_path / "manifest.json").write_text('["recipes"]')
+    with pytest.raises(store.UserError, match=r"manifest\.json: is no manifest of a build\. Build the study again"):
+        make_card(str(tmp_path), write=False)

@@ -211,3 +211,20 @@ def test_it_is_shown_and_printed_as_json(built):
         assert text in shown.output
     printed = CliRunner().invoke(cli, ["explain", str(built.out), row["document"], "--json"])
     assert json.loads(printed.output)[0]["verdicts"]["all"]["outcome"] == row["outcome"]
+
+
+@pytest.mark.parametrize("wanted", ["", " ", "\udcff.py"])
+def test_what_can_be_no_name_is_refused(built, wanted):
+    with pytest.raises(store.UserError, match=r"is no name\. Give an id, a URL or path, the end of one, or words"):
+        explain(str(built.out), wanted)
+
+
+def test_a_damaged_file_is_named(built, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(built.out, out)
+    for path in out.glob(".store/**/*.parquet"):
+        path.write_bytes(path.read_bytes()[:40])
+    done = CliRunner().invoke(cli, ["explain", str(out), "c7/"])
+    assert done.exit_code == 1
+    assert f"{out}/.store/" in done.output
+    assert "is damaged" in done.output

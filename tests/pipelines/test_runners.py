@@ -58,6 +58,19 @@ def test_misspelled_options_are_refused():
     )
 
 
+@pytest.mark.parametrize("stray", ["direct_num_workers=4", "-direct_num_workers=4", "four"])
+def test_words_that_are_no_options_are_refused(stray):
+    assert missing("--direct_running_mode", "in_memory", stray) == (
+        f"After --: {stray} is no option of Beam's. Write --NAME=VALUE, such as --direct_num_workers=4."
+    )
+
+
+def test_numbers_that_mean_nothing_are_refused():
+    wrong = missing("--direct_num_workers=-3")
+    assert wrong == "--direct_num_workers=-3: give a number from 1 on, or 0 for all processors."
+    assert missing("--runner=PortableRunner", "--job_endpoint=here:²") == "--job_endpoint=here:²: is no HOST:PORT."
+
+
 def test_a_pipeline_has_options_of_its_own():
     runner = runners.choose(["--direct_num_workers=3"])
     first, pieces = runner.settings(100)

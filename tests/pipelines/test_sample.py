@@ -175,3 +175,11 @@ def test_on_a_terminal_and_as_lines_of_json(built):
     assert (nothing.exit_code, nothing.output) == (1, "")
     wrong = run("grep", "a(", built.out)
     assert (wrong.exit_code, wrong.output.startswith("'a(': is no pattern of RE2: missing ): a(.")) == (2, True)
+
+
+def test_arguments_that_mean_nothing_are_refused(built):
+    with pytest.raises(UserError, match="is no text in UTF-8, as all documents are"):
+        next(grep(str(built.out), "\udcff", Wanted()))
+    refused = CliRunner().invoke(cli, ["sample", str(built.out), "--seed", str(2**64)])
+    assert refused.exit_code == 2
+    assert "is not in the range" in refused.output

@@ -130,6 +130,18 @@ def test_states(tmp_path, monkeypatch, host, pid, silent, state):  # noqa: PLR09
     status.show(found)
 
 
+@pytest.mark.parametrize("width", [30, 60, 80, 200])
+def test_numbers_are_never_cut(tmp_path, monkeypatch, capsys, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    values = {"seconds": 8.0, "rate": 123.5, "unit": "parts/s", "left": 70.0}
+    Journal(str(tmp_path), "s").tell("stage", stage="compare candidates", done=12345, of=67890, **values)
+    status.show(status.status(str(tmp_path)))
+    shown = capsys.readouterr().out
+    assert "\N{HORIZONTAL ELLIPSIS}" not in shown
+    assert {"12,345", "67,890"} <= set(shown.split())
+    assert ("124 parts/s" in shown) == (width > 60)
+
+
 def test_no_build(tmp_path):
     with pytest.raises(UserError, match=r"no build has told of its progress here\. Give the folder of a build"):
         status.status(str(tmp_path))
