@@ -223,7 +223,8 @@ def _watch(stop: threading.Event, seconds: float, tell: Callable[[], None]) -> N
     pause = seconds
     while not stop.wait(pause):
         began = time.monotonic()
-        tell()
+        with contextlib.suppress(OSError):  # what is shown is for people: a store that is away ends the work, not this
+            tell()
         pause = max(seconds, 20 * (time.monotonic() - began))  # a listing of many keys is not asked for all the time
 
 

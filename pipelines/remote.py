@@ -139,7 +139,8 @@ def put(address: str, data: bytes | pa.Buffer) -> None:
     """Put a whole object in place at once.
 
     Raises:
-        OSError: The connection was lost, or the permission is missing; nothing new is then visible.
+        OSError: The connection was lost, or the permission is missing. Nothing of the object is then visible, or, where
+            only the last answer was lost, the whole of it.
     """
     system, inner = place(address)
     patiently(lambda: _put(system, inner, data))
