@@ -32,7 +32,7 @@ class Engine:
     Attributes:
         folder: Where lists of tasks are written; every worker must reach it.
         arguments: Beam's own options; never part of a fingerprint.
-        notes: Folder in which workers keep notes for people.
+        notes: Folder in which workers keep notes for people; none unless a build names it.
     """
 
     def __init__(self, folder: str, arguments: Sequence[str] = ()) -> None:
@@ -43,7 +43,7 @@ class Engine:
         """
         self.folder = folder
         self.arguments = tuple(arguments)
-        self.notes = store.join(folder, "tasks", store.temporary_name("notes"))
+        self.notes = ""
         if arguments:
             self._look_at_workers()
 

@@ -56,7 +56,7 @@ def fit(
         ValueError: A document is empty or longer than a sequence.
 
     >>> fit(np.array([3, 5, 4, 2]), np.zeros(4, np.int64), 8)
-    (array([1, 0, 1, 0]), array([0, 0, 3, 5]), 2)
+    (array([0, 0, 1, 1]), array([0, 3, 0, 4]), 2)
     """
     if len(tokens) and not 0 < tokens.min() <= tokens.max() <= length:
         raise ValueError(f"Documents of {tokens.min()} to {tokens.max()} tokens do not fit sequences of {length}.")

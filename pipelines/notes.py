@@ -34,8 +34,8 @@ class Notebook:
     """The notes of this process for one build."""
 
     def __init__(self, folder: str) -> None:
-        """Name the build's folder of notes."""
-        self._path = store.join(folder, f"{socket.gethostname()}@{os.getpid()}.json")
+        """Name the build's folder of notes; none for work that nobody watches."""
+        self._path = store.join(folder, f"{socket.gethostname()}@{os.getpid()}.json") if folder else ""
         self._lock = threading.Lock()
         self._stages: dict[str, dict[str, Any]] = {}
         self._now: dict[int, dict[str, Any]] = {}
@@ -79,7 +79,7 @@ class Notebook:
 
     def _write(self, least: float | None = None) -> None:
         with self._lock:
-            if time.monotonic() - self._written < (SECONDS if least is None else least):
+            if not self._path or time.monotonic() - self._written < (SECONDS if least is None else least):
                 return
             self._written = time.monotonic()
             value = {"stages": self._stages, "now": list(self._now.values())}

@@ -257,6 +257,7 @@ def test_to_remove_or_not_counts_no_line_again(rows, tmp_path):
         "choices",
         "counts",
         "ladders",
+        "surveys",
         "tokens",
     }
     assert first.manifest["fingerprint"] != second.manifest["fingerprint"]

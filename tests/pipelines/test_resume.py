@@ -286,7 +286,7 @@ def test_a_changed_threshold_runs_the_recipe_alone(study, tmp_path):
     little.build(copy, tmp_path / "out")
     after = little.stamps(tmp_path / "out")
     assert set(before) - set(after) == set()
-    assert changed(before, after) <= {"census", "choices", "counts", "tokens", "ladders"}
+    assert changed(before, after) <= {"census", "choices", "counts", "tokens", "ladders", "surveys"}
     fresh = little.build(copy, tmp_path / "fresh")
     assert little.differing(little.files(tmp_path / "out"), little.files(fresh.out)) == []
 
@@ -300,7 +300,7 @@ def test_a_new_recipe_and_another_study_share_what_was_computed(study, tmp_path)
     little.build(copy, tmp_path / "two", store=tmp_path / "store")
     after = little.stamps(tmp_path)
     written = {name.split("/")[1] for name in after if name.startswith("store/") and before.get(name) != after[name]}
-    assert written <= {"census", "choices", "counts", "tokens", "ladders"}
+    assert written <= {"census", "choices", "counts", "tokens", "ladders", "surveys"}
     assert {name: stamp for name, stamp in after.items() if name in before} == before
     one, two = little.files(tmp_path / "one"), little.files(tmp_path / "two")
     same = [name for name in one if name.split("/")[0] in {"shards", "documents", "ledger", "held_out"}]
@@ -316,7 +316,7 @@ def test_a_new_score_reads_no_input_again(study, tmp_path):
     copy.write_text(study.read_text().replace("scores = {", scores))
     little.build(copy, tmp_path / "out")
     after = little.stamps(tmp_path / "out")
-    assert changed(before, after) == {"scores"}
+    assert changed(before, after) == {"scores", "surveys"}
     old = {name for name in before if name.startswith(".store/")}
     assert {name: after[name] for name in old} == {name: before[name] for name in old}
 
