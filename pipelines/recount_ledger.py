@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .recount_stream import Stream
 
-KEPT_ROW = np.dtype([("id", ID), ("rung", "<i8"), ("tokens", "<i8")])
+KEPT_ROW = np.dtype([("id", ID), ("rung", "<i8"), ("tokens", "<i8"), ("source", "<i8")])
 
 
 class Ledger:
@@ -80,6 +80,7 @@ class Ledger:
         rows["id"] = _hex_ids(one.path, table.column("document").filter(kept))
         rows["tokens"] = tokens.filter(kept).fill_null(-1).to_numpy()
         rows["rung"] = number.filter(kept).fill_null(-1).to_numpy()
+        rows["source"] = self.stream.sources.setdefault(one.source, len(self.stream.sources))
         self.kept.append(rows)
         self._bins(one.path, table, outcome)
 
@@ -158,7 +159,7 @@ class Ledger:
         found, cut = [np.zeros(0, KEPT_ROW)], [np.zeros(0, bool)]
         for _, every, stop in stream.passes():
             first, index = _documents(every[:stop])
-            rows = np.empty(len(first), KEPT_ROW)
+            rows = np.zeros(len(first), KEPT_ROW)
             rows["id"], rows["tokens"] = every["id"][first], np.bincount(index, every["tokens"][:stop], len(first))
             rows["rung"] = np.searchsorted(ends, every["sequence"][first], side="right")
             found.append(rows)
@@ -167,6 +168,9 @@ class Ledger:
         clean += named(np.intersect1d(stands["id"], self.held), "is held out, but in the stream")
         self.faults += named(np.setdiff1d(kept["id"], stands["id"]), "is kept, but not in the stream")
         self.faults += named(np.setdiff1d(stands["id"], kept["id"]), "is in the stream, but not kept")
+        if stream.fits:  # of copies, the stream does not tell which one has which piece
+            stands, open_ended = _together(stands, open_ended)
+            kept, _ = _together(kept, np.zeros(len(kept), bool))
         if len(kept) != len(stands):
             self.faults.append(f"{len(kept):,} rows are kept, but {len(stands):,} documents begin in the stream")
             return
@@ -207,6 +211,23 @@ def _documents(stands: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int6
     each["id"], each["copy"] = stands["id"], copy
     _, first, index = np.unique(each, return_index=True, return_inverse=True)
     return first.astype(np.int64), index.astype(np.int64)
+
+
+def _together(rows: NDArray[Any], marked: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Rows in which copies of one text are put together: their least rung, all of their tokens, whether any is marked.
+
+    Args:
+        rows: `KEPT_ROW` of shape (n,).
+        marked: bool of shape (n,).
+    """
+    order = np.lexsort((rows["rung"], rows["id"]))
+    rows, marked = rows[order], marked[order]
+    starts = np.flatnonzero(np.r_[True, rows["id"][1:] != rows["id"][:-1]][: len(rows)])
+    if not len(starts):
+        return rows, marked
+    out = rows[starts]  # a copy
+    out["tokens"] = np.add.reduceat(rows["tokens"], starts)
+    return out, np.logical_or.reduceat(marked, starts)
 
 
 def _differences(where: str, said: Any, found: Any) -> list[str]:

@@ -80,6 +80,7 @@ class Stream:
         self.border_padding: dict[int, list[int]] = {}
         self.rung_counts: dict[int, list[int]] = {}
         self.kept: NDArray[Any] | None = None
+        self.sources: dict[str, int] = {}  # numbers of sources in `kept`
         self.damaged = False
         self._walk()
 
@@ -272,11 +273,15 @@ class Stream:
         """For each stratum: its number, its documents in order, and how many of them make the first pass.
 
         Documents stand in one order in every pass, copies of one text side by side. So a pass is over where the first
-        document comes again after another one.
+        document comes again after another one. Where documents are fitted to sequences, copies may stand apart.
         """
         for n, one in enumerate(self.stands):
             every = np.concatenate(one) if one else np.zeros(0, STANDS)
             ids = every[["id", "start"]]
+            if self.fits and self.kept is not None and len(self.kept) and len(ids):
+                source = self.sources.get(list(self.numbers)[n].partition("/")[0], -1)  # what every stratum begins with
+                yield n, every, _fitted_pass(ids, np.sort(self.kept["id"][self.kept["source"] == source]))
+                continue
             again = np.flatnonzero((ids[1:] == ids[:1]) & (ids[1:] != ids[:-1])) + 1
             stop = int(again[0]) if len(again) else len(ids)
             if self.kept is not None and stop and (ids == ids[0]).all():
@@ -393,6 +398,25 @@ class Stream:
             allowed = np.where(known[at] == ids, copies[at], 1)
         over = times > allowed
         self.faults["Clean"] += named(ids[over], "stands {} times in one pass", times[over])
+
+
+def _fitted_pass(ids: NDArray[Any], kept: NDArray[Any]) -> int:
+    """How many documents make the first pass, where copies of a text may stand apart.
+
+    As many as lie between two places of one that has no copy; if none of these comes again, those before the first
+    document comes once more than it has copies.
+
+    Args:
+        ids: Of dtype (id, start): the documents of a stratum, in order.
+        kept: Ids of the rows of its source that the ledger keeps, sorted.
+    """
+    copies = np.searchsorted(kept, ids["id"], "right") - np.searchsorted(kept, ids["id"], "left")
+    single = np.flatnonzero(copies == 1)
+    same = np.flatnonzero(ids == ids[single[0]]) if len(single) else single
+    if len(same) > 1:
+        return int(same[1] - same[0])
+    same = np.flatnonzero(ids == ids[0])
+    return int(same[copies[0]]) if 0 < copies[0] < len(same) else len(ids)
 
 
 def _count(things: Sized, one: str, several: str) -> str:

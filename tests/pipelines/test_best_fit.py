@@ -158,6 +158,19 @@ def test_passes_rescaling_and_a_cap_keep_the_promises(rows, tmp_path):
     assert [check.found for check in verify(str(result.out)) if not check.holds] == []
 
 
+@pytest.mark.parametrize("sequences", [150, 600])
+def test_copies_that_stand_apart_are_told_from_passes(tmp_path, sequences):
+    rows = little.corpus(5, 30, prefix="a", copies=15)
+    others = rows[5:25] + rows[3:9] + [{"text": "uno dos tres " * 90}] * 3
+    again = [{"id": f"b{n}", "text": row["text"]} for n, row in enumerate(others)]
+    recipes = {"all": {"weights": {"a": 0.5, "b": 0.5}, "dedup": False, "repeat": 9}}
+    settings = {"recipes": recipes, "sequence_length": little.LENGTH, "budgets": [sequences * little.LENGTH]}
+    result = little.build(study_of(tmp_path, {"a": rows, "b": again}, **settings), tmp_path / "out")
+    assert [check.found for check in verify(str(result.out)) if not check.holds] == []
+    rung = result.manifest["recipes"]["all"]["rungs"][-1]
+    assert bool(rung["repeated_tokens"]) == (sequences == 600)
+
+
 def test_too_little_text_is_told_with_the_padding_counted(rows, tmp_path):
     with pytest.raises(store.UserError, match=r"all: the kept documents do not fill its largest rung"):
         little.build(study_of(tmp_path, rows, budgets=[400 * LONG]), tmp_path / "out")
