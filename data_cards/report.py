@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from importlib import resources
 from typing import Any
 
@@ -103,7 +104,15 @@ def _readable(sample: dict[str, Any]) -> dict[str, Any]:
         **sample,
         **{key: visible(sample[key]) for key in ("name", "record")},
         "text": None if sample["text"] is None else visible(sample["text"].replace("\r\n", "\n")),
+        "scores": {name: _told(value) for name, value in sample["scores"].items()},
     }
+
+
+def _told(value: str | float | None) -> str | float | None:
+    """A score, as JSON has it: Python would write Infinity, at which a browser gives up the whole page."""
+    if isinstance(value, str):
+        return visible(value)
+    return value if value is None or math.isfinite(value) else str(value)
 
 
 def _number(value: float) -> str:

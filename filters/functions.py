@@ -185,7 +185,7 @@ def _schema(function: str, arguments: str, family: Function) -> pa.Schema:
     if key not in _schemas:
         probe = pa.record_batch(_COLUMNS)
         first, second = family._call(probe), family._call(probe)  # noqa: SLF001 (the class's own helper)
-        if first != second:
+        if first.schema != second.schema or repr(first.to_pydict()) != repr(second.to_pydict()):  # NaN is not NaN
             raise FunctionError(f"{function}: gave other values for the same documents at its second call.")
         for each in first.schema:
             if pa.types.is_null(each.type) or pa.types.is_large_string(each.type):

@@ -103,7 +103,7 @@ class View:
 
     def values(self, where: list[str]) -> NDArray[np.float64]:
         """A column of numbers; NaN for null."""
-        column = pc.cast(self.column(where), pa.float64()).fill_null(np.nan)
+        column = pc.cast(self.column(where), pa.float64(), safe=False).fill_null(np.nan)
         return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
 
     @property

@@ -107,7 +107,7 @@ def _difficulty(
     if where == ["cluster.size"]:
         sizes = cluster_sizes(read_clusters(payload["clusters"], payload["ordinal"]), part.rows)
         return sizes[rows].astype(np.float64)
-    column = place.column(part, where).cast(pa.float64()).fill_null(np.nan)
+    column = place.column(part, where).cast(pa.float64(), safe=False).fill_null(np.nan)
     values: NDArray[np.float64] = column.to_numpy().astype(np.float64)
     return values[rows]
 

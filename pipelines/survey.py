@@ -113,7 +113,7 @@ def survey_part(payload: dict[str, Any], **_: Any) -> None:
 
 
 def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    filled = pc.cast(column.combine_chunks(), pa.float64()).fill_null(np.nan)
+    filled = pc.cast(column.combine_chunks(), pa.float64(), safe=False).fill_null(np.nan)
     return np.asarray(filled.to_numpy(zero_copy_only=False), np.float64)
 
 

@@ -81,7 +81,7 @@ def show_manifest(manifest: dict[str, Any]) -> None:
             reasons = sorted({reason for cell in cells for reason in cell["reasons"]})
             for reason in reasons:
                 numbers = [cell["reasons"].get(reason, 0) for cell in cells]
-                funnel.add_row(f"  {escape(reason)}", *(f"{n:,}" if n else "" for n in numbers), style="dim")
+                funnel.add_row(f"  {escape(printable(reason))}", *(f"{n:,}" if n else "" for n in numbers), style="dim")
         rungs = titled(f"{name}: rungs", "rung", "tokens", "sequences", "repeated", "shards")
         for rung in recipe["rungs"]:
             figures = (rung["tokens"], rung["sequences"], rung["repeated_tokens"], len(rung["shards"]))
@@ -89,7 +89,8 @@ def show_manifest(manifest: dict[str, Any]) -> None:
         strata = titled(f"{name}: tokens of each stratum", "stratum", *(rung["name"] for rung in recipe["rungs"]))
         largest = sorted(recipe["strata"], key=lambda stratum: (-recipe["strata"][stratum]["weight"], stratum))
         for stratum in largest[:STRATA]:
-            strata.add_row(escape(stratum), *(f"{rung['strata'][stratum]['tokens']:,}" for rung in recipe["rungs"]))
+            tokens = [rung["strata"][stratum]["tokens"] for rung in recipe["rungs"]]
+            strata.add_row(escape(printable(stratum)), *(f"{n:,}" for n in tokens))
         if len(largest) > STRATA:
             rest = [sum(rung["strata"][s]["tokens"] for s in largest[STRATA:]) for rung in recipe["rungs"]]
             strata.add_row(f"{len(largest) - STRATA} smaller ones", *(f"{n:,}" for n in rest))
@@ -178,7 +179,7 @@ def show_counts(counted: dict[str, Any]) -> None:
     table = titled(f"{counted['rung']}: {counted['documents']:,} documents", "stratum", *map(escape, names))
     ones = list(counted["tokenizers"].values())
     for stratum in ones[0]["strata"]:
-        table.add_row(escape(stratum), *(f"{one['strata'].get(stratum, 0):,}" for one in ones))
+        table.add_row(escape(printable(stratum)), *(f"{one['strata'].get(stratum, 0):,}" for one in ones))
     table.add_row("all", *(f"{one['tokens']:,}" for one in ones))
     table.add_row("bytes a token", *(f"{one['bytes_per_token']:.2f}" for one in ones), style="dim")
     show(table)

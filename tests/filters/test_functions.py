@@ -47,6 +47,11 @@ def test_columns_may_be_lists_arrays_or_batches(function, body):
     assert function(body).score(batch(["four", "", None])).to_pydict() == {"n": [4, 0, None]}
 
 
+def test_values_that_are_no_numbers_are_equal_to_themselves(function):
+    odd = function("return {'v': [float('nan')] * len(documents)}")
+    assert odd.columns.field("v").type == pa.float64()
+
+
 def test_the_identity_follows_the_source_and_the_arguments(function, tmp_path):
     one = function("return {'n': [1] * len(documents)}")
     first = one.identity()
