@@ -69,6 +69,9 @@ def with_unit(raw: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:
         out["budgets"] = {k: bare(v, f"budgets.{k}") if k in {"from", "to"} else v for k, v in budgets.items()}
     elif isinstance(budgets, list):
         out["budgets"] = [bare(budget, f"budgets[{n}]") for n, budget in enumerate(budgets)]
+    held = raw.get("held_out")
+    if isinstance(held, dict) and split_unit(held.get("bytes"))[1] == "bytes":  # "4MB", as budgets have it
+        out["held_out"] = {**held, "bytes": split_unit(held["bytes"])[0]}
     for section, key in (("recipes", "simulate"), ("curricula", "rung")):
         tables = raw.get(section)
         if isinstance(tables, dict):

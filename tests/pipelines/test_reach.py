@@ -244,6 +244,12 @@ def test_budgets_say_their_unit(budgets, unit, rungs):
     assert [split_unit(name) for name in rungs] == [(split_unit(name)[0], unit) for name in rungs]
 
 
+@pytest.mark.parametrize("size", ["4MB", "4M", "4000000 bytes", 4_000_000])
+def test_the_held_out_set_is_in_bytes_as_budgets_are(size):
+    rest = f"recipes.r = {{}}\nheld_out.bytes = {json.dumps(size)}\n"
+    assert study('["1M", "2M"]', rest).settings.held_out.size == (4_000_000, "bytes")
+
+
 def test_rungs_and_simulated_runs_are_in_the_same_unit():
     rest = 'recipes.r = { simulate = "1GB" }\ncurricula.c = { recipe = "r", rung = "4MB", sort = "bytes" }\n'
     found = study('["4MB", "8MB"]', rest)
