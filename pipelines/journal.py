@@ -54,7 +54,8 @@ class Journal:
     def _begin(self) -> None:
         notes = store.join(self._out, ".build", "notes")
         for name in store.names(notes):
-            store.remove_folder(store.join(notes, name))  # of builds before this one, which holds the folder's lock
+            with contextlib.suppress(OSError):  # what others left there, or what a network disk still holds
+                store.remove_folder(store.join(notes, name))  # of builds before this one, which holds the folder's lock
         where = {"host": socket.gethostname(), "pid": os.getpid(), "notes": self.notes}
         self._append("build", {"study": self._study, **where})
 
@@ -92,5 +93,8 @@ def read(out: str) -> list[dict[str, Any]]:
         except ValueError:
             continue
         if isinstance(line, dict) and {"time", "event"} <= line.keys():
-            lines = [line] if line["event"] == "build" else [*lines, line]
+            if line["event"] == "build":
+                lines = [line]
+            elif lines:  # a file that was cut off by others may begin within a build
+                lines.append(line)
     return lines

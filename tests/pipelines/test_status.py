@@ -101,6 +101,20 @@ def test_a_journal_that_cannot_be_written_ends_no_build(tmp_path):
     Journal(str(tmp_path), "s").tell("stage", stage="pack")
 
 
+def test_what_others_left_among_the_notes_hides_no_build(tmp_path):
+    (tmp_path / ".build" / "notes").mkdir(parents=True)
+    (tmp_path / ".build" / "notes" / "left").write_text("not a folder")
+    Journal(str(tmp_path), "s").tell("stage", stage="pack")
+    assert [one["event"] for one in events(tmp_path)] == ["build", "stage"]
+
+
+def test_a_journal_that_begins_within_a_build_is_passed_over(tmp_path):
+    (tmp_path / ".build").mkdir()
+    (tmp_path / NAME).write_text('{"time": 3, "event": "end", "status": "done"}\n')
+    with pytest.raises(UserError, match="no build has told of its progress here"):
+        status.status(str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("host", "pid", "silent", "state"),
     [
