@@ -72,7 +72,9 @@ def _wanted(given: dict[str, Any]) -> Any:
 @click.command(short_help="Show some documents, drawn by a seed.")
 @click.argument("out", type=click.Path())
 @click.option("--count", default=10, type=click.IntRange(1), show_default=True, help="How many.")
-@click.option("--seed", default=0, type=click.IntRange(0, 2**64 - 1), help="Another seed draws others.  [default: 0]")
+@click.option(
+    "--seed", default=0, type=click.IntRange(0, (1 << 64) - 1), show_default=True, help="Another seed draws others."
+)
 @click.option("--characters", default=500, type=click.IntRange(0), show_default=True, help="Shown of each text.")
 @_which
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each, with its whole text.")
