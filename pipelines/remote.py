@@ -3,8 +3,9 @@
 What the clients do, and what is set or added here:
 
 - A put is whole or not there: an object under 5 MB is one request, a larger one an upload in parts whose last request
-  makes the key appear. Its writer can be killed at any time; parts that were uploaded for nothing are seen by nobody
-  but cost, so give a bucket a rule that ends unfinished uploads.
+  makes the key appear. A stream that may do either would put an empty object where an upload cannot be begun, so large
+  objects get one that begins the upload when it is opened. Its writer can be killed at any time; parts that were
+  uploaded for nothing are seen by nobody but cost, so give a bucket a rule that ends unfinished uploads.
 - Throttling (503, 429), server errors, resets and time-outs are tried again: single requests by the clients, whole
   operations by `patience`, which also says why the clients' own is not enough.
 - Listings come by pages of 1,000 keys, without a request for each folder.
@@ -37,6 +38,9 @@ S3_ATTEMPTS = 4
 
 GS_SECONDS = 60
 """For so long the client tries one request. Its own default is fifteen minutes."""
+
+PART_BYTES = 5 << 20
+"""From this size on an object is uploaded in parts: S3's smallest."""
 
 _BUCKET = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -76,22 +80,22 @@ def place(address: str) -> Place:
 
 
 @functools.cache
-def _open(scheme: str, bucket: str) -> fs.FileSystem:
-    return _OPENERS[scheme](bucket)
+def _open(scheme: str, bucket: str, *, for_parts: bool = False) -> fs.FileSystem:
+    return _OPENERS[scheme](bucket, for_parts)
 
 
-def _open_s3(bucket: str) -> fs.FileSystem:
+def _open_s3(bucket: str, for_parts: bool) -> fs.FileSystem:  # noqa: FBT001 private
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     return fs.S3FileSystem(
         endpoint_override=endpoint,
         region=region if endpoint else fs.resolve_s3_region(bucket),
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=S3_ATTEMPTS),
-        allow_delayed_open=True,
+        allow_delayed_open=not for_parts,
     )
 
 
-def _open_gs(_bucket: str) -> fs.FileSystem:
+def _open_gs(_bucket: str, _for_parts: bool) -> fs.FileSystem:  # noqa: FBT001 the same
     emulator = os.environ.get("STORAGE_EMULATOR_HOST", "")  # as the clients of other languages have it
     scheme, _, host = emulator.rpartition("://")
     return fs.GcsFileSystem(
@@ -139,10 +143,13 @@ def put(address: str, data: bytes | pa.Buffer) -> None:
     """Put a whole object in place at once.
 
     Raises:
-        OSError: The connection was lost, or the permission is missing. Nothing of the object is then visible, or, where
-            only the last answer was lost, the whole of it.
+        OSError: The connection was lost, or the permission is missing. Nothing new is then visible or, where only
+            the last answer was lost, the whole object.
     """
     system, inner = place(address)
+    if len(data) >= PART_BYTES:
+        scheme, bucket = address.partition("://")[0], inner.partition("/")[0]
+        system = patiently(lambda: _open(scheme, bucket, for_parts=True))
     patiently(lambda: _put(system, inner, data))
 
 
