@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 FAILED, MISTAKE = 1, 2
 
 
+READING = frozenset({"decode", "diff", "explain", "grep", "plan", "sample", "status", "verify"})
+"""Commands that write nothing, so that nothing goes on where they stopped."""
+
+
 class _Commands(click.Group):
     """Turns errors into messages and exit statuses: 2 for the user's mistake, 1 for a failure."""
 
@@ -42,6 +46,8 @@ class _Commands(click.Group):
             if known is None:
                 raise
             message, status = known
+            if status == FAILED and isinstance(error, OSError) and ctx.invoked_subcommand not in READING:
+                message += "\nNothing half-written was left. The same command goes on from here."
             click.echo(message, err=True)
             ctx.exit(status)
 
@@ -68,7 +74,7 @@ def _explain(error: Exception) -> tuple[str, int] | None:
     if type(error).__name__ == "BuildError":
         return str(error), FAILED
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):  # click ends quietly on that one
-        return f"{error}\nNothing half-written was left. The same command goes on from here.", FAILED
+        return str(error), FAILED
     return None
 
 

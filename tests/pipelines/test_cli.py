@@ -107,6 +107,16 @@ def test_failures_have_status_1(study, tmp_path, monkeypatch, error, message):
     assert (result.exit_code, result.output) == (1, message)
 
 
+def test_a_command_that_only_reads_promises_nothing(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(5, "Input/output error", "/out/x")
+
+    (tmp_path / "manifest.json").write_text("{}")
+    monkeypatch.setattr("tokenladder.pipelines.verify.verify", fail)
+    result = run("verify", tmp_path)
+    assert (result.exit_code, result.output) == (1, "[Errno 5] Input/output error: '/out/x'\n")
+
+
 def test_a_defect_shows_its_traceback(study, monkeypatch):
     def fail(*_, **__):
         raise ZeroDivisionError
