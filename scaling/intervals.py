@@ -223,11 +223,14 @@ def _profile(fit: Fit, index: int, covariance: Numbers, level: float) -> Profile
     direction = covariance[:, index] / max(covariance[index, index], 1e-300)
     reach = np.array([*(-each for each in reversed(REACH)), *REACH]) * step
     places = np.clip(centre[index] + reach, low[index], high[index])
-    seen = dict(zip(places.tolist(), _objectives(fit, index, places, direction).tolist(), strict=True))
+    known = {float(centre[index]): centre}
+    _objectives(fit, index, places, direction, known)
+    values = _objectives(fit, index, places, direction, known)  # now from the neighbours' ends, and its own
+    seen = dict(zip(places.tolist(), values.tolist(), strict=True))
     seen[float(centre[index])] = min(fit.value, *seen.values())
     ends = []
     for side, bound in ((-1, float(low[index])), (1, float(high[index]))):
-        end = _crossing(fit, index, side, direction, threshold=threshold, seen=seen)
+        end = _crossing(fit, index, side, direction, threshold=threshold, seen=seen, known=known)
         ends.append((bound, True) if end is None else (end, False))
     places = np.array(sorted(seen))
     values = np.tile(fit.problem.coordinates(fit.vector), (places.size, 1))
@@ -245,7 +248,14 @@ def _profile(fit: Fit, index: int, covariance: Numbers, level: float) -> Profile
 
 
 def _crossing(
-    fit: Fit, index: int, side: int, direction: Numbers, *, threshold: float, seen: dict[float, float]
+    fit: Fit,
+    index: int,
+    side: int,
+    direction: Numbers,
+    *,
+    threshold: float,
+    seen: dict[float, float],
+    known: dict[float, Numbers],
 ) -> float | None:
     """Where the profile last rises through the threshold on one side; None if it never does. Adds to ``seen``."""
     centre = fit.problem.coordinates(fit.vector)
@@ -261,7 +271,7 @@ def _crossing(
         place = near + (far - near) * float(
             np.clip(rise / whole if np.isfinite(whole) and whole > 0 else 0.5, 0.1, 0.9)
         )
-        value = float(_objectives(fit, index, np.array([place]), direction)[0])
+        value = float(_objectives(fit, index, np.array([place]), direction, known)[0])
         seen[place] = value
         near, far = (place, far) if value <= threshold else (near, place)
         if abs(value - threshold) <= 1e-3 * (threshold - fit.value):
@@ -269,8 +279,13 @@ def _crossing(
     return near + (far - near) / 2
 
 
-def _objectives(fit: Fit, index: int, places: Numbers, direction: Numbers) -> Numbers:
-    """The best objective with one coordinate at each of ``places``: from a line through the fit, and its rivals."""
+def _objectives(fit: Fit, index: int, places: Numbers, direction: Numbers, known: dict[float, Numbers]) -> Numbers:
+    """The best objective with one coordinate at each of ``places``.
+
+    Descents begin on a line through the fit, at its rivals, and at the nearest points of ``known`` on both sides (place
+    → where the best descent ended), which is added to. Where a law is nearly another with fewer parameters, as a power
+    near 1, only the neighbours lead to the valley's bottom.
+    """
     problem = fit.problem
     centre = problem.coordinates(fit.vector)
     low, high = problem.bounds
@@ -278,12 +293,20 @@ def _objectives(fit: Fit, index: int, places: Numbers, direction: Numbers) -> Nu
     starts += [
         np.tile(problem.coordinates(fit.law.vector(other.theta)), (places.size, 1)) for other in fit.optima[1:RIVALS]
     ]
+    sorted_known = np.array(sorted(known))
+    right = np.searchsorted(sorted_known, places)
+    for near in (right - 1, np.minimum(right, sorted_known.size - 1), np.minimum(right + 1, sorted_known.size - 1)):
+        starts.append(np.array([known[place] for place in sorted_known[np.maximum(near, 0)]]))
     points = np.clip(np.concatenate(starts), low, high)
     points[:, index] = np.tile(places, len(starts))
     fixed = np.zeros(points.shape, np.bool_)
     fixed[:, index] = True
-    _, values = descend(problem, points, fixed=fixed, tolerance=1e-11)
-    return np.asarray(values.reshape(len(starts), places.size).min(0), np.float64)
+    ends, values = descend(problem, points, fixed=fixed, tolerance=1e-11)
+    values = values.reshape(len(starts), places.size)
+    best = values.argmin(0)
+    chosen = ends.reshape(len(starts), places.size, -1)[best, np.arange(places.size)]
+    known |= dict(zip(places.tolist(), chosen, strict=True))
+    return np.asarray(values.min(0), np.float64)
 
 
 def _check_level(level: float) -> None:
