@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from . import words
 from .kernels import decode, inlined, kernel, text_buffers
+from .shingle_kernels import fmix64
 from .words import BREAK, DROPPED, MARK, SEPARATES, SOLO
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ LONGEST = 64
 
 _SEED = np.uint64(0xCBF29CE484222325)  # this and the next are FNV-1a's
 _PRIME = np.uint64(0x100000001B3)
-_M3 = np.uint64(0xFF51AFD7ED558CCD)  # this and the next are MurmurHash3's
-_M4 = np.uint64(0xC4CEB9FE1A85EC53)
 
 
 class Runs(NamedTuple):
@@ -134,14 +133,6 @@ def join_runs(
 
 
 @inlined
-def _mix(value: Any) -> Any:
-    """MurmurHash3's 64-bit finaliser."""
-    value = (value ^ (value >> np.uint64(33))) * _M3
-    value = (value ^ (value >> np.uint64(33))) * _M4
-    return value ^ (value >> np.uint64(33))
-
-
-@inlined
 def _neighbour(word: Any) -> Any:
     """The hash of a word as a neighbour."""
     return max(np.uint32(word), np.uint32(1))
@@ -177,7 +168,7 @@ def _next_word(data: Any, index: int, stop: int, fold: Any, flags: Any) -> tuple
             start, inside, solo = index, True, alone
         value = (value ^ np.uint64(folded)) * _PRIME
         index = end = after
-    return start, end, _mix(value), broken
+    return start, end, fmix64(value), broken
 
 
 @kernel
@@ -228,7 +219,7 @@ def _find(  # noqa: PLR0917 a kernel takes columns
                 total += (word << turn) | (word >> ((np.uint64(64) - turn) & np.uint64(63)))
             oldest = (seen - count) & mask
             starts[used], stops[used] = places[oldest] - first, end - first
-            hashes[used] = max(_mix(total), np.uint64(1))
+            hashes[used] = max(fmix64(total), np.uint64(1))
             before[used] = after[used] = 0
             if seen > count and not broken[oldest]:
                 before[used] = _neighbour(values[(seen - count - 1) & mask])

@@ -58,7 +58,7 @@ def scratch(longest: int) -> Scratch:
 
 
 @inlined
-def _mix(value: Any) -> Any:
+def fmix64(value: Any) -> Any:
     """MurmurHash3's 64-bit finaliser."""
     value = (value ^ (value >> np.uint64(33))) * _M3
     value = (value ^ (value >> np.uint64(33))) * _M4
@@ -122,7 +122,7 @@ def hash_shingles(tokens: Any, span: int, out: Any) -> None:
                 sums[index] += (shifted[index] << turn) | (shifted[index] >> back)
         part = out[first : first + size]
         for index in range(size):
-            part[index] = np.uint32(_mix(sums[index]))
+            part[index] = np.uint32(fmix64(sums[index]))
 
 
 @inlined
