@@ -22,7 +22,6 @@ from . import (
     lock,
     manifest,
     mixture,
-    runners,
     shards,
     store,
 )
@@ -32,6 +31,7 @@ from .journal import Journal
 from .parts import read_all
 from .pool import PIPELINES, Pool
 from .report import PAGE, report_files
+from .runner import check_storage
 from .selection import Wanted, choose_recipes, hold_out, tail
 from .vocabulary import open_tokenizer
 
@@ -67,7 +67,7 @@ def build(plan: Plan, report: Reporter, beam: Sequence[str] = (), *, shared: boo
             store.sweep(folder)
         engine = Engine(plan.store.root, beam)
         if beam:
-            runners.check_storage(engine.runner, _places(plan), shared=shared)
+            check_storage(engine.runner, _places(plan), shared=shared)
             for line in engine.runner.say:
                 report.say(line)
         journal = Journal(plan.out, plan.study.settings.name)

@@ -12,12 +12,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from . import runners, spill, store, worker
+from .runner import DryRun, check_workers, missing_package
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apache_beam import PTransform
 
+    from .runner import Runner
     from .transforms import Listing
 
 SPILL_BYTES = 256 << 20
@@ -48,14 +50,14 @@ class Engine:
             self._look_at_workers()
 
     @functools.cached_property
-    def runner(self) -> runners.Runner:
+    def runner(self) -> Runner:
         """The runner; without options the first use imports Beam."""
         return runners.choose(self.arguments)
 
     def _look_at_workers(self) -> None:
         if self.runner.look is not None:
             probe = self._listing("workers", [])
-            runners.check_workers(self.runner, probe)
+            check_workers(self.runner, probe)
             store.remove(probe)
 
     def each(self, label: str, target: str, payloads: Sequence[dict[str, Any]], *, isolated: bool = False) -> None:
@@ -164,11 +166,11 @@ class Engine:
         except Exception as error:
             found = _CARRIED.search(str(error))
             if found is None:
-                absent = runners.missing_package(error)
+                absent = missing_package(error)
                 if absent is None:
                     raise
                 raise absent from None
             kind, message = json.loads(found[1])
             raise (store.UserError if kind == "UserError" else OSError)(message) from None
         if self.runner.dry:
-            raise runners.DryRun(f"Dry run: the job of the stage '{transform.label}' was made. Nothing was run.")
+            raise DryRun(f"Dry run: the job of the stage '{transform.label}' was made. Nothing was run.")

@@ -12,6 +12,7 @@ import pytest
 
 from tokenladder.pipelines import runners, store, worker
 from tokenladder.pipelines.engine import Engine
+from tokenladder.pipelines.runner import Runner, check_storage, check_workers, missing_package
 
 HERE = "tokenladder.tests.pipelines.misbehaving"
 
@@ -189,17 +190,17 @@ def test_engines_that_are_not_installed(monkeypatch, name, module, extra):
 
 
 def test_local_folders_are_refused_where_workers_may_be_elsewhere():
-    away = runners.Runner("FlinkRunner", None, elsewhere=True)
+    away = Runner("FlinkRunner", None, elsewhere=True)
     paths = ["/out", "s3://bucket/store", "/corpus/*.gz"]
     with pytest.raises(store.UserError) as error:
-        runners.check_storage(away, paths, shared=False)
+        check_storage(away, paths, shared=False)
     assert str(error.value) == (
         "FlinkRunner may run on other machines, which do not see /out, /corpus/*.gz. Use s3:// or gs:// paths, or say"
         " --shared (before --) if every worker has these folders under the same names."
     )
-    runners.check_storage(away, paths, shared=True)
-    runners.check_storage(away, paths[1:2], shared=False)
-    runners.check_storage(runners.Runner("FnApiRunner", None), paths, shared=False)
+    check_storage(away, paths, shared=True)
+    check_storage(away, paths[1:2], shared=False)
+    check_storage(Runner("FnApiRunner", None), paths, shared=False)
 
 
 def test_a_worker_of_another_version_is_refused(tmp_path):
@@ -239,19 +240,19 @@ def wrong(wanted, path):
 
 
 def test_workers_without_the_package():
-    told = runners.missing_package(RuntimeError("… ModuleNotFoundError: No module named 'tokenladder'"))
+    told = missing_package(RuntimeError("… ModuleNotFoundError: No module named 'tokenladder'"))
     assert str(told) == "The workers do not have this package: install the same version in their environment."
-    assert runners.missing_package(RuntimeError("something else")) is None
+    assert missing_package(RuntimeError("something else")) is None
 
 
 def test_all_workers_are_looked_at_where_the_engine_can():
     asked = []
-    runner = runners.Runner("DaskRunner", None, look=lambda *words: asked.append(words))
-    runners.check_workers(runner, "path")
+    runner = Runner("DaskRunner", None, look=lambda *words: asked.append(words))
+    check_workers(runner, "path")
     assert asked == [(worker.check, worker.identity(), "path")]
 
     def fail(*_):
         raise ModuleNotFoundError("No module named 'tokenladder'")
 
     with pytest.raises(store.UserError, match="The workers do not have this package"):
-        runners.check_workers(runners.Runner("DaskRunner", None, look=fail), "path")
+        check_workers(Runner("DaskRunner", None, look=fail), "path")
