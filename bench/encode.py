@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow.parquet as pq
+from plain_engine import PlainEngine, building_with
 
 from tokenladder.tokenizers.huggingface import HuggingFaceTokenizer
 
@@ -58,19 +59,14 @@ dedup = false
 """
 
 
-class Stages:
-    """An engine that runs every task here and now, and counts processor seconds by stage."""
+class Stages(PlainEngine):
+    """Counts processor seconds by stage."""
 
     spent: ClassVar[defaultdict[str, float]] = defaultdict(float)
 
-    def __init__(self, folder: str, arguments: Sequence[str] = ()) -> None:
-        """Take what the engine of Beam takes."""
-        self.folder, self.arguments = folder, tuple(arguments)
-
     def each(self, label: str, target: str, payloads: Sequence[dict[str, Any]], *, isolated: bool = False) -> None:
-        """Run `target` once for each payload."""
-        del isolated
-        self._timed(label, lambda: [_resolve(target)(payload) for payload in payloads])
+        """Time the tasks, too."""
+        self._timed(label, lambda: super(Stages, self).each(label, target, payloads, isolated=isolated))
 
     def exchange(
         self,
@@ -80,30 +76,14 @@ class Stages:
         payloads: Sequence[dict[str, Any]],
         volume: int = 0,
     ) -> None:
-        """Run `emit` on each payload, then each function of `reduces` on each bucket of what came before."""
-        del volume
-        self._timed(label, lambda: _exchange(emit, reduces, payloads))
+        """Time the exchange, too."""
+        self._timed(label, lambda: super(Stages, self).exchange(label, emit, reduces, payloads, volume))
 
     def _timed(self, label: str, work: Callable[[], object]) -> None:
         before = resource.getrusage(resource.RUSAGE_SELF)
         work()
         after = resource.getrusage(resource.RUSAGE_SELF)
         Stages.spent[label] += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def _resolve(target: str) -> Any:
-    from tokenladder.pipelines.targets import resolve
-
-    return resolve(target)
-
-
-def _exchange(emit: str, reduces: Sequence[tuple[str, dict[str, Any]]], payloads: Sequence[dict[str, Any]]) -> None:
-    pairs = [pair for payload in payloads for pair in _resolve(emit)(payload)]
-    for target, payload in reduces:
-        buckets: defaultdict[int, list[bytes]] = defaultdict(list)
-        for bucket, value in pairs:
-            buckets[bucket].append(value)
-        pairs = [pair for bucket, values in buckets.items() for pair in _resolve(target)(bucket, values, payload) or ()]
 
 
 def ours(documents: Path, tokenizer: Path, out: Path, kind: str) -> dict[str, Any]:
@@ -113,11 +93,11 @@ def ours(documents: Path, tokenizer: Path, out: Path, kind: str) -> dict[str, An
     from tokenladder.pipelines.progress import Reporter
     from tokenladder.pipelines.study_file import parse
 
-    module.Engine = Stages  # type: ignore[assignment,misc] # it has the engine's methods, and times each stage
     fill = {"tokenizer": str(tokenizer), "path": f"{documents}/*.parquet", "kind": kind}
     texts = {key: json.dumps(value) for key, value in fill.items()}
     study = parse(STUDY.format(tokens=_count(documents, tokenizer), **texts), str(out / "study.toml"))
-    manifest = module.build(make_plan(study, str(out / "built")), Reporter(quiet=True))
+    with building_with(Stages):
+        manifest = module.build(make_plan(study, str(out / "built")), Reporter(quiet=True))
     rung = manifest["recipes"]["all"]["rungs"][-1]
     counted = manifest["counts"]["text"]
     return {"stages": dict(Stages.spent), "tokens": rung["tokens"], "text_bytes": counted["text_bytes"]}

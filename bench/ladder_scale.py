@@ -27,6 +27,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
+from plain_engine import PlainEngine, building_with
 
 from tokenladder.filters.hashing import fmix64, mix64
 from tokenladder.pipelines import build, keys, ladders, segments, store, verify
@@ -139,43 +140,16 @@ def random_study(rng: random.Random, folder: Path) -> Path:
     return folder / "study.toml"
 
 
-class Eager:
-    """The engine in plain loops: two hundred small builds would otherwise be Beam's start-up."""
-
-    def __init__(self, folder: str, arguments: tuple[str, ...] = ()) -> None:
-        """Take what the real one takes."""
-
-    def each(self, _label: str, target: str, payloads: list[dict[str, Any]], *, isolated: bool = False) -> None:
-        """Run a function on every payload."""
-        from tokenladder.pipelines.targets import resolve
-
-        del isolated
-        for payload in payloads:
-            resolve(target)(json.loads(json.dumps(payload)))
-
-    def exchange(self, _label: str, emit: str, reduces: Any, payloads: list[dict[str, Any]], volume: int = 0) -> None:
-        """Group in memory."""
-        from tokenladder.pipelines.targets import resolve
-
-        del volume
-        pairs = [pair for payload in payloads for pair in resolve(emit)(json.loads(json.dumps(payload)))]
-        for target, payload in reduces:
-            groups: dict[int, list[bytes]] = {}
-            for bucket, values in pairs:
-                groups.setdefault(bucket, []).append(values)
-            pairs = [pair for bucket, values in groups.items() for pair in resolve(target)(bucket, values, payload)]
-
-
 def random_studies(count: int, folder: Path) -> dict[str, Any]:
     """Build and verify random studies; count tokens by which any rung misses its budget, and checks that fail."""
-    build.Engine = Eager  # type: ignore[misc,assignment] # it has what a build calls
     rungs = error = failed = 0
     furthest = 0.0
     for n in range(count):
         rng = random.Random(n)  # noqa: S311 no secret
         study = random_study(rng, folder / str(n))
         out = str(folder / str(n) / "out")
-        manifest = build.build(make_plan(load(str(study)), out), Reporter(quiet=True))
+        with building_with(PlainEngine):
+            manifest = build.build(make_plan(load(str(study)), out), Reporter(quiet=True))
         length = manifest["sequence_length"]
         for rung in manifest["recipes"]["all"]["rungs"]:
             nearest = max(1, (2 * rung["requested_tokens"] + length) // (2 * length)) * length
@@ -191,7 +165,6 @@ def random_studies(count: int, folder: Path) -> dict[str, Any]:
 
 def lazy(folder: Path) -> dict[str, Any]:
     """Encode for a rung of 1 % of a pool, then for one of 90 %: documents and tokens encoded."""
-    build.Engine = Eager  # type: ignore[misc,assignment] # it has what a build calls
     rng = random.Random(1)  # noqa: S311 no secret
     folder.mkdir(parents=True, exist_ok=True)
     texts = [" ".join(f"w{rng.randrange(9000)}" for _ in range(rng.randint(50, 400))) for _ in range(40_000)]
@@ -204,7 +177,8 @@ def lazy(folder: Path) -> dict[str, Any]:
         (folder / "study.toml").write_text(f"budgets = [{int(share * pool)}]\n" + head)
         out = folder / name.replace(" ", "").replace("%", "")
         plan = make_plan(load(str(folder / "study.toml")), str(out))
-        build.build(plan, Reporter(quiet=True))
+        with building_with(PlainEngine):
+            build.build(plan, Reporter(quiet=True))
         files = [file.path for file in store.list_files(store.join(plan.store.root, "tokens"))]
         every = [path for path in files if path.endswith(segments.INDEX)]
         encoded[name] = sum(int(np.fromfile(path, segments.ENTRY)["tokens"].sum()) for path in every)

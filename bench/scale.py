@@ -31,10 +31,11 @@ import random
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from importlib import import_module
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from plain_engine import PlainEngine, building_with
 
 TERA = 1e12
 
@@ -67,13 +68,12 @@ class Assumed:
     get: float = 0.4
 
 
-class Counting:
-    """The engine's methods in plain loops, that count what a shuffle moves."""
+class Counting(PlainEngine):
+    """Counts what a shuffle moves."""
 
     def __init__(self, folder: str, arguments: Sequence[str] = ()) -> None:
-        """Take what the other takes."""
-        del folder, arguments
-        self.notes = ""
+        """Begin at nothing."""
+        super().__init__(folder, arguments)
         self.tasks: Counter[str] = Counter()
         self.task_bytes: Counter[str] = Counter()
         self.values: Counter[str] = Counter()
@@ -82,11 +82,9 @@ class Counting:
         MADE.append(self)
 
     def each(self, label: str, target: str, payloads: Sequence[dict[str, Any]], *, isolated: bool = False) -> None:
-        """Run `target` once for each payload."""
-        del isolated
+        """Count the tasks, too."""
         self._count(label, payloads)
-        for payload in payloads:
-            _resolve(target)(payload)
+        super().each(label, target, payloads, isolated=isolated)
 
     def exchange(
         self,
@@ -96,19 +94,16 @@ class Counting:
         payloads: Sequence[dict[str, Any]],
         volume: int = 0,
     ) -> None:
-        """Run `emit` on each payload, then each function of `reduces` on each bucket of what came before."""
-        del volume
+        """Count the tasks, too."""
         self._count(label, payloads)
-        pairs = [pair for payload in payloads for pair in _resolve(emit)(payload)]
-        for target, payload in reduces:
-            groups: defaultdict[int, list[bytes]] = defaultdict(list)
-            for bucket, value in pairs:
-                groups[bucket].append(value)
-                self.bytes[label] += len(value)
-            self.values[label] += len(pairs)
-            sizes = [sum(len(value) for value in values) for values in groups.values()]
-            self.largest[label] = max([self.largest[label], *sizes])
-            pairs = [pair for item in groups.items() for pair in _resolve(target)(*item, payload) or ()]
+        super().exchange(label, emit, reduces, payloads, volume)
+
+    def grouped(self, label: str, groups: Mapping[int, Sequence[bytes]]) -> None:
+        """Count values and bytes, and the largest group."""
+        sizes = [sum(len(value) for value in values) for values in groups.values()]
+        self.values[label] += sum(len(values) for values in groups.values())
+        self.bytes[label] += sum(sizes)
+        self.largest[label] = max([self.largest[label], *sizes])
 
     def _count(self, label: str, payloads: Sequence[dict[str, Any]]) -> None:
         self.tasks[label] += len(payloads)
@@ -116,11 +111,6 @@ class Counting:
 
 
 MADE: list[Counting] = []
-
-
-def _resolve(target: str) -> Any:
-    module, _, function = target.partition(":")
-    return getattr(import_module(module), function)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,13 +171,10 @@ recipes = {{ all = {{ keep = [{{ score = "gopher.words", top = 0.9 }}] }} }}
 """,
         encoding="utf-8",
     )
-    before, module.Engine = module.Engine, Counting  # type: ignore[misc,assignment]  # counts in place of it
     calls.clear()
     began = time.process_time()
-    try:
+    with building_with(Counting):
         manifest = module.build(make_plan(load(str(study)), str(folder / "out"), None), Reporter(quiet=True))
-    finally:
-        module.Engine = before  # type: ignore[misc]  # as above
     documents = sum(one["documents"] for one in manifest["counts"].values())
     slices = len(list((folder / "out" / ".store" / "parts").rglob("*.parquet")))
     return Measured(slices, documents, time.process_time() - began, MADE[-1], Counter(calls))
