@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from . import store
+from . import shortage, store
 from .course import LONGEST
 from .fit import block_buckets
 from .ladder import BUCKETS, ORDERED, Group, groups, groups_json
@@ -238,30 +238,16 @@ class Draft:
 
     def shortage(self) -> list[str]:
         """What is missing, one line for each stratum; and what would help."""
-        repeat = self.wanted.repeat
-        available = self.available
-        short = {s: need - repeat * available[s] for s, need in self.needed.items() if need > repeat * available[s]}
-        if not short:
-            return []
-        lines = [
-            f"  {s}: {missing:,} tokens missing; {self.needed[s]:,} needed, {available[s]:,} kept"
-            + (f" × {repeat} passes" if repeat > 1 else "")
-            for s, missing in sorted(short.items())
-        ]
+        repeat, available = self.wanted.repeat, self.available
+        short = shortage.missing(self.needed, available, repeat)
         if self.wanted.rescale:  # as far as `rescale` goes: whole sequences of each stratum, padding not counted
             most = sum(repeat * int(tokens.sum()) // self.length for tokens in self.tokens.values()) * self.length
         elif any(isinstance(bend.at, int) for bend in self.wanted.weights or () if isinstance(bend, Bend)):
             most = 0  # some places do not move with the budget: what is missing may be needed all the same
         else:
-            most = min(sum(self.needed.values()) * repeat * available[s] // self.needed[s] for s in short)
+            most = min((sum(self.needed.values()) * repeat * available[s] // self.needed[s] for s in short), default=0)
         most -= most % 10 ** max(0, len(str(most)) - 3)  # strata are rounded to sequences: three digits are enough
-        passes = max(-(-self.needed[s] // available[s]) if available[s] else 0 for s in short)
-        hint = f", or set repeat = {passes}" if passes and self.wanted.name != "held_out" else ""
-        return [
-            f"{self.wanted.name}: the kept documents do not fill its largest rung.",
-            *lines,
-            f"Lower the budgets{f' to {most:,} tokens' if most else ''}, loosen rules, change weights{hint}.",
-        ]
+        return shortage.told(self.wanted.name, "tokens", self.needed, available, repeat, most)
 
 
 def make_draft(pool: Pool, wanted: Wanted, length: int) -> Draft:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import store
+from . import shortage, store
 from .course import LONGEST, Course
 from .drafts import MARGIN, Draft, Ladder, factor, histogram, mixture
 from .plan import FORMAT, whole
@@ -69,18 +69,9 @@ class ReachingDraft(Draft):
         return short
 
     def shortage(self) -> list[str]:
-        """What is missing, one line for each stratum."""
-        repeat, unit = self.wanted.repeat, self.wanted.unit
+        """What is missing, one line for each stratum; and what would help."""
         kept = {stratum: int(measured.sum()) for stratum, measured in self.measured.items()}
-        short = {s: want - repeat * kept[s] for s, want in self.wants.items() if want > repeat * kept[s]}
-        if not short:
-            return []
-        lines = [
-            f"  {s}: {missing:,} {unit} missing; {self.wants[s]:,} needed, {kept[s]:,} kept"
-            + (f" × {repeat} passes" if repeat > 1 else "")
-            for s, missing in sorted(short.items())
-        ]
-        return [f"{self.wanted.name}: the kept documents do not fill its largest rung.", *lines, _HINT]
+        return shortage.told(self.wanted.name, self.wanted.unit, self.wants, kept, self.wanted.repeat)
 
     def finish(self, listed: Sequence[Group]) -> None:
         """Say how many sequences the rungs have, once the documents are in order.
@@ -97,9 +88,10 @@ class ReachingDraft(Draft):
         counts = prefix_counts(course or np.array(ladder.weights, np.int64), sequences)
         for stratum, count, available in zip(ladder.strata, counts[-1].tolist(), ladder.available, strict=True):
             if count * self.length > available * self.wanted.repeat:
+                more = 0 if self.wanted.name == "held_out" else self.wanted.repeat + 1
                 raise store.UserError(
                     f"{self.wanted.name}: {stratum} has the {self.wanted.unit} that its largest rung needs, but not "
-                    f"the tokens for its last sequence of {self.length:,}. {_HINT}"
+                    f"the tokens for its last sequence of {self.length:,}. {shortage.hint(passes=more)}"
                 )
         self.needed = {s: int(n) * self.length for s, n in zip(ladder.strata, counts[-1], strict=True)}
         self.ladder = dataclasses.replace(
@@ -139,9 +131,6 @@ def make_reaching_draft(pool: Pool, wanted: Wanted, length: int) -> ReachingDraf
     goal = {stratum: MARGIN * want for stratum, want in zip(strata, targets[-1], strict=True)}
     inside = {stratum: sizes[stratum] for stratum in strata}
     return ReachingDraft(wanted, ladder, length, inside, dict.fromkeys(strata, 0), goal, targets=targets)
-
-
-_HINT = "Lower the budgets, loosen rules, change weights, or allow more passes with repeat."
 
 
 def steps(ends: Sequence[Sequence[int]], length: int) -> tuple[list[int], Course | None]:

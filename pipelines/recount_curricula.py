@@ -76,6 +76,9 @@ class Order(Stream):
         """A document may come again, as often as in the rung: `_check_same` counts that."""
         self.faults["Exact"] += self.faults["Nested"]
 
+    def _check_strata(self) -> None:
+        """Of strata nothing is told but what `_check_order` compares."""
+
     def _check_same(self) -> None:
         faults = self.faults["Same documents"]
         if self.rung is None:

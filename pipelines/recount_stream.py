@@ -360,6 +360,8 @@ class Stream:
         available = [int(every["tokens"][:stop].sum()) for _, every, stop in self.passes()]
         for rung in self.recipe.rungs:
             counted = self.rung_counts.get(rung.sequences)
+            if rung.strata is None and not self.held_out:
+                exact.append(f"{rung.name}: what it holds of each stratum is not told")
             if rung.strata is None or counted is None:
                 continue
             amounts = {}

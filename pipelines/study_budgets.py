@@ -19,6 +19,7 @@ _COUNT = re.compile(r"^\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([KMBGT]?)\s*$", re.IGNO
 Unit = Literal["tokens", "bytes", "documents"]
 
 _BYTES = re.compile(r"^(.*[0-9]\s*[KMGT])B\s*$", re.IGNORECASE)
+_BINARY = re.compile(r"^.*[0-9]\s*[KMGT]iB\s*$", re.IGNORECASE)
 _WORD = re.compile(r"^(.*[0-9]\s*[KMBGT]?)[\s-]*(tokens|bytes|documents)\s*$", re.IGNORECASE)
 
 
@@ -34,6 +35,8 @@ def split_unit(value: object) -> tuple[object, str]:
             return word[1], word[2].lower()
         if of_bytes:
             return of_bytes[1], "bytes"
+        if _BINARY.match(value):
+            return value, "bytes"  # which `parse_count` refuses
     return value, "tokens"
 
 
@@ -95,6 +98,8 @@ def parse_count(value: object) -> object:
     """
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError('not a count. Write a whole number or "100M", "1.5B", "3T"')  # noqa: TRY004 pydantic shows it
+    if _BINARY.match(str(value)):
+        raise ValueError('powers of 1024 are no units here. Write KB, MB, GB or TB, powers of 1000: "4GB"')
     match = _COUNT.match(str(value))
     try:
         number = Decimal(match[1].replace("_", "")).scaleb(_UNITS[match[2].upper()]) if match else Decimal("NaN")

@@ -291,7 +291,8 @@ def _check_curricula(settings: Settings, mistakes: list[str]) -> None:
         else:
             if not known:
                 listed = ", ".join(map(settings.rung_name, settings.budgets))
-                mistakes.append(f"{where}.rung: {curriculum.rung} is none of the budgets: {listed}")
+                asked = curriculum.rung if settings.budget_unit == "tokens" else settings.rung_name(curriculum.rung)
+                mistakes.append(f"{where}.rung: {asked} is none of the budgets: {listed}")
 
 
 def _check_draw(name: str, recipe: Recipe, largest: int, settings: Settings, mistakes: list[str]) -> None:

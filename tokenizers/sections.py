@@ -36,6 +36,20 @@ def parse_bytes(size: str | int) -> int:
     return whole
 
 
+def check_sample(size: str | int, vocabulary: int) -> None:
+    """Refuse a sample of which no such vocabulary can be trained: each id but the given ones is seen in it.
+
+    Raises:
+        ValueError: it is no size, or fewer bytes than the vocabulary has ids of its own.
+    """
+    least = vocabulary - SMALLEST_TRAINED
+    if parse_bytes(size) < least:
+        raise ValueError(
+            f"train.bytes is {size}, too little text for a vocabulary of {vocabulary:,}: {least:,} bytes at the very "
+            'least, and some megabytes for a useful one. Write bytes = "20MB".'
+        )
+
+
 def check_vocabulary(size: int) -> None:
     """Refuse a vocabulary that cannot be trained.
 
@@ -81,7 +95,7 @@ class TrainSentencePiece:
             raise ValueError(f'train.model is {self.model!r}; it must be "bpe" or "unigram".')
         if not 0.9 <= self.character_coverage <= 1:
             raise ValueError(f"train.character_coverage is {self.character_coverage}; it must be between 0.9 and 1.")
-        parse_bytes(self.bytes)
+        check_sample(self.bytes, self.vocabulary)
 
     @property
     def sample_bytes(self) -> int:
@@ -140,7 +154,7 @@ class TrainHuggingFace:
         check_vocabulary(self.vocabulary)
         if self.pattern not in PATTERNS:
             raise ValueError(f'train.pattern is {self.pattern!r}; it must be "cl100k" or "gpt2".')
-        parse_bytes(self.bytes)
+        check_sample(self.bytes, self.vocabulary)
 
     @property
     def sample_bytes(self) -> int:

@@ -155,7 +155,13 @@ def test_what_is_missing_is_told_in_the_unit(tmp_path):
     lines = str(error.value).splitlines()
     assert lines[0] == "all: the kept documents do not fill its largest rung."
     assert lines[1] == "  b: 15 documents missing; 25 needed, 10 kept"
-    assert lines[2] == "Lower the budgets, loosen rules, change weights, or allow more passes with repeat."
+    assert lines[2] == "Lower the budgets, loosen rules, change weights, or set repeat = 3."
+    study = little.write_study(tmp_path, given_sources, budgets=["22 documents"], **settings)
+    with pytest.raises(UserError, match=r"\n  b: 1 document missing; 11 needed, 10 kept\n.* or set repeat = 2\.$"):
+        little.build(study, tmp_path / "out")
+    study = little.write_study(tmp_path, given_sources, held_out={"bytes": "1MB"}, **settings)
+    with pytest.raises(UserError, match=r"^held_out: .*\n.* bytes missing.*\nLower .* change weights\.$"):
+        little.build(study, tmp_path / "out")
     # all documents of b are enough, but their tokens do not end with a sequence
     text = (tmp_path / "b.jsonl").read_text().splitlines()
     left = sum(len(json.loads(line)["text"].encode()) + 1 for line in text) % LENGTH
@@ -264,6 +270,16 @@ ONE_UNIT = "Give all in one unit: how many of one the other comes to is known af
     ("budgets", "rest", "mistake"),
     [
         ('["1MB", "4M"]', "recipes.r = {}", f"budgets[1]: 4M is in tokens, the budgets are in bytes. {ONE_UNIT}"),
+        (
+            '["1MB", "4GiB"]',
+            "recipes.r = {}",
+            'budgets[1]: powers of 1024 are no units here. Write KB, MB, GB or TB, powers of 1000: "4GB", given "4GiB"',
+        ),
+        (
+            '["9KB"]',
+            'recipes.r = {}\ncurricula.c = { recipe = "r", rung = "8KB", sort = "bytes" }',
+            "curricula.c.rung: 8KB is none of the budgets: 9KB",
+        ),
         (
             '["1MB"]',
             "recipes.r = { simulate = 9000000 }",

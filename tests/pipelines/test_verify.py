@@ -227,6 +227,11 @@ def test_another_budget_is_not_exact(copy):
     assert broken(copy) == {"Exact (plain)": "16K: 16,000 tokens are not the nearest to 16,033"}
 
 
+def test_a_rung_that_does_not_tell_its_strata_is_found(copy):
+    edit(copy, lambda manifest: manifest["recipes"]["plain"]["rungs"][1].update(strata=None))
+    assert broken(copy) == {"Exact (plain)": "8K: what it holds of each stratum is not told"}
+
+
 @pytest.mark.parametrize("key", ["unique_tokens", "tokens", "sequences"])
 def test_another_number_of_a_stratum_is_not_exact(copy, key):
     def change(manifest):

@@ -114,6 +114,7 @@ def test_samples_that_cannot_be_trained_on(texts, message):
         ({"pattern": "words"}, r'train\.pattern is \'words\'; it must be "cl100k" or "gpt2"'),
         ({"vocabulary": 256}, r"train\.vocabulary is 256; it must be between 300"),
         ({"bytes": "much"}, "'much' is not a size in bytes"),
+        ({"bytes": "1"}, r"train\.bytes is 1, too little text for a vocabulary of 32,000: 31,700 bytes at"),
     ],
 )
 def test_parameters_that_cannot_be_meant(written, message):
