@@ -17,7 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from llvmlite import ir
 from numba import types
+from numba.core import entrypoints
 from numba.core.caching import IndexDataCacheFile
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
 from .words import ALPHA, MARK, SOLO, SPACE, WORD
@@ -49,13 +51,35 @@ def kernel(function: Function) -> Function:
     try:
         compiled: Any = numba.njit(nogil=True, cache=True)(function)
     except RuntimeError:  # "cannot cache function: no locator available for file"
-        return cast("Function", numba.njit(nogil=True)(function))
+        return cast("Function", _without_extensions(numba.njit(nogil=True)(function)))
     files = compiled._cache  # noqa: SLF001 (numba has no other way to name its files)
     folders = {Path(__file__).parent, Path(function.__code__.co_filename).parent}
     base = f"{files._impl.filename_base}-{_sources(*sorted(map(str, folders)))}"  # noqa: SLF001
     stamp = files._impl.locator.get_source_stamp()  # noqa: SLF001
     files._cache_file = IndexDataCacheFile(files.cache_path, base, stamp)  # noqa: SLF001
-    return cast("Function", compiled)
+    return cast("Function", _without_extensions(compiled))
+
+
+def _without_extensions(compiled: Any) -> Any:
+    """Load or compile a kernel without the extensions that other packages register with numba.
+
+    Numba imports all of them before the first function of a process, whatever it is: awkward, which gigatoken needs,
+    and with it pandas took 0.8 s in every process. Kernels know numpy's arrays alone. Functions of others still find
+    their extensions.
+    """
+    own = compiled._compile_for_args  # noqa: SLF001
+
+    def compile_for_args(*args: Any, **keywords: Any) -> Any:
+        with global_compiler_lock:
+            before = entrypoints._already_initialized  # noqa: SLF001
+            entrypoints._already_initialized = True  # noqa: SLF001
+            try:
+                return own(*args, **keywords)
+            finally:
+                entrypoints._already_initialized = before  # noqa: SLF001
+
+    compiled._compile_for_args = compile_for_args  # noqa: SLF001
+    return compiled
 
 
 @cache

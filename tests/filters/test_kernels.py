@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -45,10 +46,31 @@ def test_a_kernel_works_where_no_cache_can_be_written(monkeypatch):
 
     original = numba.njit
 
-    def refuses(**options):
+    def refuses(*function, **options):
         if options.get("cache"):
             raise RuntimeError("cannot cache function 'f': no locator available for file 'f.py'")
-        return original(**options)
+        return original(*function, **options)
 
     monkeypatch.setattr(numba, "njit", refuses)
     assert kernels.kernel(lambda value: value + 1)(1) == 2
+
+
+EXTENDED = """
+import numba, sys
+from tokenladder.filters.kernels import kernel
+
+print(kernel(lambda value: value + 1)(1), "of_another" in sys.modules)
+print(numba.njit(lambda value: value + 2)(1), "of_another" in sys.modules)
+"""
+
+
+def test_kernels_leave_extensions_of_other_packages_alone(tmp_path):
+    (tmp_path / "of_another.py").write_text("def start():\n    pass\n")
+    (tmp_path / "of_another-1.dist-info").mkdir()
+    (tmp_path / "of_another-1.dist-info" / "METADATA").write_text("Name: of-another\nVersion: 1\n")
+    (tmp_path / "of_another-1.dist-info" / "entry_points.txt").write_text("[numba_extensions]\ninit=of_another:start\n")
+    command = [sys.executable, "-c", EXTENDED]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(tmp_path)}, check=True
+    )
+    assert done.stdout.split() == ["2", "False", "3", "True"]
