@@ -1,25 +1,18 @@
 """The data card: a Hugging Face dataset card made from a manifest alone.
 
-The YAML at its top lists one configuration for each recipe and rung, with just that rung's shards, so that
-`datasets.load_dataset(OUT, "RECIPE-RUNG")` gives exactly the rung. The form is the one that the Hugging Face Hub
-documents for `configs`, `size_categories` and `tags`. Every name may come from elsewhere and is escaped.
+Its YAML is made by `front_matter`, what people ask of any data set by `datasheet`. Every name may come from elsewhere
+and is escaped.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .datasheet import FROM_INPUT, counted_by, datasheet, languages, ledger_command, licences, stratum_command
-from .markdown import fenced, numbers, plain, plural, python_string, table_of, yaml_string
-from .words import others, own_keys, place, yaml_place
+from .datasheet import FROM_INPUT, counted_by, datasheet, ledger_command, stratum_command
+from .front_matter import HELD_OUT, configuration, front_matter
+from .markdown import fenced, numbers, plain, plural, python_string, table_of
+from .words import others, place
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-HELD_OUT = "held_out"
-"""The configuration of the held-out set; no recipe may have this name."""
-
-_POWERS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
 _OUTCOMES = {
     "kept": "kept: in the largest rung",
     "dropped": "dropped by a rule",
@@ -28,15 +21,6 @@ _OUTCOMES = {
     "held_out": "held out, or near to what is",
     "rejected": "rejected as unreadable",
 }
-
-
-def configuration(recipe: str, rung: str) -> str:
-    """Name of a rung's configuration.
-
-    >>> configuration("clean", "1B")
-    'clean-1B'
-    """
-    return f"{recipe}-{rung}"
 
 
 def render_card(manifest: dict[str, Any], words: dict[str, str] | None = None) -> str:
@@ -52,7 +36,7 @@ def render_card(manifest: dict[str, Any], words: dict[str, str] | None = None) -
     words = words or {}
     recipes = dict(sorted(manifest["recipes"].items()))
     sections = [
-        _front_matter(manifest, recipes, words),
+        front_matter(manifest, words),
         _introduction(manifest, recipes),
         place("summary", words),
         _loading(recipes, manifest["held_out"]),
@@ -70,53 +54,6 @@ def render_card(manifest: dict[str, Any], words: dict[str, str] | None = None) -
         _checking(manifest),
     ]
     return "\n\n".join(sections) + "\n"
-
-
-def _front_matter(manifest: dict[str, Any], recipes: dict[str, Any], words: dict[str, str]) -> str:
-    held = manifest["held_out"]
-    rows = sum(recipe["rungs"][-1]["sequences"] for recipe in recipes.values()) + (held["sequences"] if held else 0)
-    rows += sum(one["sequences"] for one in manifest.get("curricula", {}).values())
-    lines = [
-        "---",
-        f"pretty_name: {yaml_string(manifest['name'])}",
-        *_listed_key("language", languages(manifest), words),
-        *_listed_key("license", licences(manifest), words),
-        "task_categories:",
-        "- text-generation",
-        "size_categories:",
-        f"- {_size(rows)}",
-        "tags:",
-        "- tokenladder",
-        "- pretraining",
-        "- tokenized",
-        "configs:",
-    ]
-    for name, recipe in recipes.items():
-        for rung in recipe["rungs"]:
-            lines += _configuration(configuration(name, rung["name"]), "train", rung["shards"])
-    for name, one in sorted(manifest.get("curricula", {}).items()):
-        lines += _configuration(configuration(name, one["rung"]), "train", one["shards"])
-    if held:
-        lines += _configuration(HELD_OUT, "test", held["shards"])
-    return "\n".join([*lines, *yaml_place(words), "---"])
-
-
-def _listed_key(key: str, values: Sequence[str], words: dict[str, str]) -> list[str]:
-    """A key of the YAML with its values, unless there are none or a person gives it."""
-    return [f"{key}:", *(f"- {value}" for value in values)] if values and key not in own_keys(words) else []
-
-
-def _size(rows: int) -> str:
-    """The Hub's name for a number of rows."""
-    power = max(0, len(str(rows)) - 3)
-    if not power:
-        return f"n<{_POWERS[0]}"
-    return f"{_POWERS[power - 1]}<n<{_POWERS[power]}" if power < len(_POWERS) else f"n>{_POWERS[-1]}"
-
-
-def _configuration(name: str, split: str, shards: Sequence[dict[str, Any]]) -> list[str]:
-    paths = [f"    - {yaml_string(shard['path'])}" for shard in shards]
-    return [f"- config_name: {yaml_string(name)}", "  data_files:", f"  - split: {split}", "    path:", *paths]
 
 
 def _introduction(manifest: dict[str, Any], recipes: dict[str, Any]) -> str:

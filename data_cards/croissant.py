@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .card import HELD_OUT, configuration
+from .front_matter import HELD_OUT, configuration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

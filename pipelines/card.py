@@ -41,12 +41,15 @@ def card_files(out: str, manifest: dict[str, Any]) -> dict[str, bytes]:
     return {CARD: render_card(manifest, words_of(out)).encode(), CROISSANT: metadata.encode()}
 
 
-def make_card(out: str, *, write: bool) -> str:
-    """The card of a result, made from its manifest and people's words.
+def make_card(out: str, *, write: bool) -> dict[str, str]:
+    """The card and the metadata of a result, made from its manifest and people's words.
 
     Args:
         out: Folder of the result.
-        write: Whether to write it, and the metadata, into the folder.
+        write: Whether to write them into the folder.
+
+    Returns:
+        The texts of `README.md` and `croissant.json`, by name.
 
     Raises:
         UserError: The folder holds no result, or something else stands in its manifest.
@@ -57,9 +60,9 @@ def make_card(out: str, *, write: bool) -> str:
         raise store.UserError(f"{out}: holds no manifest.json. Give the folder of a finished build.")
     try:
         files = card_files(out, store.read_json(path))
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise store.UserError(f"{path}: is no manifest of a build. Build the study again.") from error
     if write:
         for name, data in files.items():
             store.write_bytes(store.join(out, name), data)
-    return files[CARD].decode()
+    return {name: data.decode() for name, data in files.items()}

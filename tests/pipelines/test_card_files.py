@@ -49,8 +49,8 @@ def test_words_survive(made):
     card = card.replace("# /words\n", "license: cc-by-4.0\nhomepage: here\n# /words\n")
     card += "\n<!-- words: thanks -->\nTo all.\n<!-- /words -->\n"
     path.write_text(card)
-    again = make_card(str(made.out), write=True)
-    assert path.read_text() == again == make_card(str(made.out), write=False)
+    again = make_card(str(made.out), write=True)[CARD]
+    assert path.read_text() == again == make_card(str(made.out), write=False)[CARD]
     words = {
         "uses": "Only to test.\n\nNothing else: | <b>.",
         "yaml": "license: cc-by-4.0\nhomepage: here",
@@ -123,7 +123,7 @@ def test_words_survive_an_editor_with_other_ends_of_lines(made, tmp_path):
     card = write_into((out / CARD).read_text(), "uses", "Only for tests.\nNothing else.")
     card = card.replace("\n# /words\n", "\nlanguage: en\n# /words\n", 1)
     (out / CARD).write_bytes(b"\xef\xbb\xbf" + card.replace("\n", "\r\n").encode())
-    again = make_card(str(out), write=True)
+    again = make_card(str(out), write=True)[CARD]
     assert read_words(again) == {"uses": "Only for tests.\nNothing else.", "yaml": "language: en"}
 
 

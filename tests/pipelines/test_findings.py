@@ -192,6 +192,14 @@ def test_the_page_is_written_again_and_elsewhere(built, tmp_path):
             {"manifest.json": "{}", NUMBERS: '{"form": 0}'},
             r"report\.json: was made by another version\. Build the study",
         ),
+        (
+            {"manifest.json": '{"recipes": {}, "counts": {}}', NUMBERS: '{"form": 1}'},
+            r"report\.json or manifest\.json: is damaged: there is no 'samples'\. Build the study again",
+        ),
+        (
+            {"manifest.json": '{"recipes": {"a": 3}, "counts": {}}', NUMBERS: '{"form": 1, "samples": [], "kept": []}'},
+            r"report\.json or manifest\.json: is damaged: list indices must be integers or slices, not str\. Build",
+        ),
     ],
 )
 def test_a_folder_without_a_report(tmp_path, files, message):
@@ -200,6 +208,17 @@ def test_a_folder_without_a_report(tmp_path, files, message):
         (tmp_path / name).write_text(text)
     with pytest.raises(store.UserError, match=message):
         write_report(str(tmp_path))
+
+
+def test_a_page_is_a_file(built, tmp_path):
+    for folder in (str(tmp_path), "s3://bucket"):
+        with pytest.raises(
+            store.UserError, match=f"{folder}: is a folder. Name the file, too: --to {folder}/report.html"
+        ):
+            write_report(str(built.out), folder)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"file/x\.html: the report cannot be written: .*(Not a directory|File exists)"):
+        write_report(str(built.out), str(tmp_path / "file" / "x.html"))
 
 
 NUMBER = st.floats(-1e12, 1e12) | st.floats(0, 1) | st.integers(0, 40).map(float)

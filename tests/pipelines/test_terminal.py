@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from tokenladder.pipelines.cli import cli
+from tokenladder.pipelines.report import NUMBERS, PAGE
 from tokenladder.pipelines.result_files import Check
 from tokenladder.pipelines.tables import show_checks, show_manifest
 from tokenladder.pipelines.terminal import show, titled
@@ -92,6 +93,16 @@ def test_an_export_can_be_quiet(built, tmp_path):
     assert (tmp_path / "x" / "export.json").exists()
 
 
+def test_the_report_and_the_card_as_json_and_quietly(built, tmp_path):
+    numbers = json.loads(run("report", built.out, "--json").output)
+    assert numbers == json.loads((built.out / NUMBERS).read_text())
+    assert "samples" not in json.loads(run("report", built.out, "--json", "--no-samples").output)
+    assert run("report", built.out, "--quiet", "--to", tmp_path / "page.html").output == ""
+    assert (tmp_path / "page.html").read_bytes() == (built.out / PAGE).read_bytes()
+    assert run("card", built.out, "--json").output == (built.out / "croissant.json").read_text()
+    assert run("card", built.out, "--write", "--quiet").output == ""
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_complete(shell):
     script = run("completion", shell)
@@ -107,6 +118,7 @@ def test_shells_complete(shell):
 
 def test_every_reading_command_prints_json():
     reading = [
+        "card",
         "count-tokens",
         "decode",
         "design",
@@ -116,7 +128,9 @@ def test_every_reading_command_prints_json():
         "grep",
         "plan",
         "reconcile",
+        "report",
         "sample",
+        "status",
         "verify",
     ]
     without = [name for name in reading if "--json" not in run(name, "--help").output]

@@ -94,6 +94,16 @@ def test_without_torch_the_command_says_what_to_install(built, tmp_path, monkeyp
     assert "pip install 'tokenladder[torch]'" in shown.output
 
 
+@pytest.mark.parametrize("quiet", [False, True])
+def test_what_training_says_can_be_left_out(built, tmp_path, monkeypatch, quiet):
+    monkeypatch.setattr(
+        "tokenladder.training.reference.grid.run_grid", lambda *given: given[-1]("0 of 1 runs are done")
+    )
+    arguments = ["train-reference", str(built), "--runs", str(tmp_path), "--device", "cpu", *["--quiet"] * quiet]
+    shown = CliRunner().invoke(cli, arguments)
+    assert (shown.exit_code, shown.output) == (0, "0 of 1 runs are done\n" * (not quiet) + f"{tmp_path}/runs.csv\n")
+
+
 # with PyTorch
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--bfloat16", is_flag=True, help="Multiply in bfloat16.")
 @click.option("--only", type=int, multiple=True, help="Numbers of the runs to train, as --print shows them.")
 @click.option("--print", "printed", is_flag=True, help="Print one command for each run, and train nothing.")
+@click.option("--quiet", is_flag=True, help="Say nothing but where the table is.")
 def train_reference(  # noqa: PLR0917 a command's options
     out: str,
     folder: str,
@@ -50,6 +51,7 @@ def train_reference(  # noqa: PLR0917 a command's options
     bfloat16: bool,  # noqa: FBT001
     only: tuple[int, ...],
     printed: bool,  # noqa: FBT001
+    quiet: bool,  # noqa: FBT001
 ) -> None:
     """Train small decoders on the rungs of OUT and write the table of runs that `fit` reads.
 
@@ -83,7 +85,7 @@ def train_reference(  # noqa: PLR0917 a command's options
 
         machine = Machine(device, compiled=compiled, bfloat16=bfloat16)
         chosen = [runs[n] for n in only] if only else runs
-        run_grid(out, chosen, folder, machine, processes, lambda line: click.echo(line, err=True))
+        run_grid(out, chosen, folder, machine, processes, lambda line: None if quiet else click.echo(line, err=True))
     except ModuleNotFoundError as error:
         raise UserError(str(error)) from error
     click.echo(f"{folder}/runs.csv")
