@@ -26,9 +26,9 @@ DIGITS = 6
 
 
 def value_of(descending: int) -> float:
-    """The number that `choose.descending` made this of.
+    """The number that `view.descending` made this of.
 
-    >>> from tokenladder.pipelines.choose import descending
+    >>> from tokenladder.pipelines.view import descending
     >>> [value_of(int(code)) for code in descending(np.array([0.25, -3.0, 0.0]))]
     [0.25, -3.0, 0.0]
     """

@@ -23,9 +23,9 @@ import pyarrow as pa
 from ..filters.hashing import fmix64, mix64
 from ..filters.kernels import kernel
 from . import keys, store
-from .choose import descending
 from .ladder import GROUP_DOCUMENTS
 from .parts import Part, Store, cluster_sizes, read_clusters
+from .view import descending
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

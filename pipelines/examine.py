@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from ..filters import minhash, shingles
 from . import store
-from .choose import View, find_cuts
+from .choose import find_cuts
 from .parts import Store, read_clusters
+from .view import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,9 +104,9 @@ class Similar:
 
 
 def cut_value(rank: int) -> float:
-    """The number behind a rank that `choose.descending` gave.
+    """The number behind a rank that `view.descending` gave.
 
-    >>> from .choose import descending
+    >>> from .view import descending
     >>> cut_value(int(descending(np.array([-2.5]))[0])), cut_value(int(descending(np.array([0.25]))[0]))
     (-2.5, 0.25)
     """

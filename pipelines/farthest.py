@@ -19,8 +19,8 @@ from ..filters.farthest import distances_when_chosen
 from ..filters.hashing import fmix64
 from ..filters.minhash import signature_matrix
 from . import keys, store
-from .choose import View
 from .schema import CANDIDATE
+from .view import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

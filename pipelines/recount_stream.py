@@ -11,16 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .recount_mixture import Mixture
+from .recount_passes import STANDS, check_passes, first_pass, fitted_pass
 from .recount_reach import Reached
+from .recount_rungs import check_amounts, check_forms
 from .result_files import (
     ID,
     READING,
-    Amount,
     Check,
     Files,
     Manifest,
     Recipe,
-    Rung,
     Shard,
     begins_at,
     holds_all,
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BATCH_TOKENS = 1 << 21
-
-STANDS = np.dtype([("id", ID), ("start", "<i8"), ("sequence", "<i8"), ("tokens", "<i8")])
-"""A document, or a piece of one, that begins in a stratum's stream: the document's tokens before it, the sequence in
-which it begins, and its tokens as far as they stand."""
 
 PIECE = np.dtype([("id", ID), ("sequence", "<i8"), ("offset", "<i8"), ("length", "<i8"), ("last", "<i8")])
 """A row of a documents table: so many tokens of a document, from an offset in it, and the last of them."""
@@ -270,23 +266,17 @@ class Stream:
         return np.concatenate(every) if every else np.zeros(0, STANDS)
 
     def passes(self) -> Iterator[tuple[int, NDArray[Any], int]]:
-        """For each stratum: its number, its documents in order, and how many of them make the first pass.
-
-        Documents stand in one order in every pass, copies of one text side by side. So a pass is over where the first
-        document comes again after another one. Where documents are fitted to sequences, copies may stand apart.
-        """
+        """For each stratum: its number, its documents in order, and how many of them make the first pass."""
+        names = list(self.numbers)
         for n, one in enumerate(self.stands):
             every = np.concatenate(one) if one else np.zeros(0, STANDS)
-            ids = every[["id", "start"]]
-            if self.fits and self.kept is not None and len(self.kept) and len(ids):
-                source = self.sources.get(list(self.numbers)[n].partition("/")[0], -1)  # what every stratum begins with
-                yield n, every, _fitted_pass(ids, np.sort(self.kept["id"][self.kept["source"] == source]))
-                continue
-            again = np.flatnonzero((ids[1:] == ids[:1]) & (ids[1:] != ids[:-1])) + 1
-            stop = int(again[0]) if len(again) else len(ids)
-            if self.kept is not None and stop and (ids == ids[0]).all():
-                stop = min(stop, max(1, int((self.kept["id"] == ids[0]["id"]).sum())))
-            yield n, every, stop
+            kept = None if self.kept is None else self.kept["id"]
+            if self.kept is not None and len(self.kept) and self.fits:
+                source = self.sources.get(names[n].partition("/")[0], -1)  # what every stratum begins with
+                kept = self.kept["id"][self.kept["source"] == source]
+                yield n, every, fitted_pass(every[["id", "start"]], np.sort(kept))
+            else:
+                yield n, every, first_pass(every[["id", "start"]], kept)
 
     def check(self) -> list[Check]:
         """All checks of the stream."""
@@ -319,118 +309,49 @@ class Stream:
 
     def _check_rungs(self) -> None:
         """What the manifest says of each rung against the shards' own counts."""
-        exact, nested = self.faults["Exact"], self.faults["Nested"]
+        exact = self.faults["Exact"]
         if self.mixture is not None:
             self.faults["Mixed"] += self.mixture.faults
-        for smaller, rung in zip([None, *self.recipe.rungs], self.recipe.rungs, strict=False):
-            if rung.tokens != rung.sequences * self.length:
-                exact.append(f"{rung.name}: {rung.sequences:,} sequences are not {rung.tokens:,} tokens")
-            exact += self._requested(rung)
-            if smaller and (rung.shards[: len(smaller.shards)] != smaller.shards or rung.sequences < smaller.sequences):
-                nested.append(f"{rung.name} does not begin with the shards of {smaller.name}")
-            if not self.damaged and rung.sequences not in self.borders:
-                nested.append(f"{rung.name}: no shard ends after its {rung.sequences:,} sequences")
-            listed = sum(shard.sequences for shard in rung.shards)
-            if listed != rung.sequences:
-                exact.append(f"{rung.name}: its shards hold {listed:,} sequences, not {rung.sequences:,}")
-        if not self.damaged and self.sequences != self.recipe.rungs[-1].sequences:
+        faults, nested = check_forms(self.recipe.rungs, self.length)
+        exact += faults
+        self.faults["Nested"] += nested
+        if self.damaged:
+            return
+        for rung in self.recipe.rungs:
+            if rung.sequences not in self.borders:
+                self.faults["Nested"].append(f"{rung.name}: no shard ends after its {rung.sequences:,} sequences")
+        if self.sequences != self.recipe.rungs[-1].sequences:
             exact.append(f"the shards hold {self.sequences:,} sequences, not {self.recipe.rungs[-1].sequences:,}")
-        if not self.damaged:
-            self._check_strata()
-            if self.reached is not None:
-                self.reached.check(self.rung_counts)
-                exact += self.reached.faults
-            self.faults["Mixed"] += [
-                f"the checkpoint of {sum(given):,} sequences gives the strata {given}, the shards {counted}"
-                for given in self.recipe.checkpoints
-                if (counted := self.border_counts.get(sum(given))) != given
-            ]
-
-    def _requested(self, rung: Rung) -> list[str]:
-        asked = rung.requested_tokens
-        if asked is None and rung.unit is None:
-            return [f"{rung.name}: what was requested is not told"]
-        if asked is not None and 2 * abs(rung.tokens - asked) > self.length:
-            return [f"{rung.name}: {rung.tokens:,} tokens are not the nearest to {asked:,}"]
-        return []
+        self._check_strata()
+        if self.reached is not None:
+            self.reached.check(self.rung_counts)
+            exact += self.reached.faults
+        self.faults["Mixed"] += [
+            f"the checkpoint of {sum(given):,} sequences gives the strata {given}, the shards {counted}"
+            for given in self.recipe.checkpoints
+            if (counted := self.border_counts.get(sum(given))) != given
+        ]
 
     def _check_strata(self) -> None:
         """Sequences, unique and repeated tokens of each stratum in each rung."""
-        exact = self.faults["Exact"]
+        if self.held_out:
+            return  # of which nothing is told by stratum
         available = [int(every["tokens"][:stop].sum()) for _, every, stop in self.passes()]
         for rung in self.recipe.rungs:
             counted = self.rung_counts.get(rung.sequences)
-            if rung.strata is None and not self.held_out:
-                exact.append(f"{rung.name}: what it holds of each stratum is not told")
-            if rung.strata is None or counted is None:
-                continue
-            amounts = {}
-            padding = self.border_padding.get(rung.sequences, [0] * len(counted))
-            for stratum, sequences, most, padded in zip(self.numbers, counted, available, padding, strict=True):
-                tokens = sequences * self.length
-                amounts[stratum] = Amount(tokens, sequences, min(tokens - padded, most), padded)
-            unique = sum(amount.unique_tokens for amount in amounts.values())
-            for stratum in sorted(amounts.keys() | rung.strata.keys()):
-                mine, listed_amount = amounts.get(stratum), rung.strata.get(stratum)
-                if mine != listed_amount:
-                    exact.append(f"{rung.name}: {stratum} has {_amount(mine)}, not {_amount(listed_amount)}")
-            again = rung.tokens - unique - sum(padding)
-            if (unique, again) != (rung.unique_tokens, rung.repeated_tokens):
-                said = f"{rung.unique_tokens:,} and {rung.repeated_tokens:,}"
-                exact.append(f"{rung.name}: {unique:,} unique and {again:,} repeated tokens, not {said}")
-            if sum(padding) != rung.padding_tokens:
-                exact.append(f"{rung.name}: {sum(padding):,} tokens of padding, not {rung.padding_tokens:,}")
+            if counted is not None:
+                padding = self.border_padding.get(rung.sequences, [0] * len(counted))
+                every = zip(counted, available, padding, strict=True)
+                amounts = dict(zip(self.numbers, every, strict=True))
+                self.faults["Exact"] += check_amounts(rung, self.length, amounts)
 
     def _check_clean(self) -> None:
-        first = []
-        for n, every, stop in self.passes():
-            ids = every[["id", "start"]]
-            first.append(ids[:stop])
-            wrong = ids[stop:] != ids[: len(ids) - stop]
-            if wrong.any():
-                at = every[stop:][wrong.argmax()]
-                stratum = list(self.numbers)[n]
-                self.faults["Clean"].append(f"sequence {at['sequence']:,}: a new pass of {stratum} has another order")
-        stands, times = np.unique(np.concatenate([np.zeros(0, STANDS)[["id", "start"]], *first]), return_counts=True)
-        ids = stands["id"]
-        allowed = np.ones(len(ids), np.int64)
-        if self.kept is not None and len(self.kept):
-            known, copies = np.unique(self.kept["id"], return_counts=True)
-            at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-            allowed = np.where(known[at] == ids, copies[at], 1)
-        over = times > allowed
-        self.faults["Clean"] += named(ids[over], "stands {} times in one pass", times[over])
-
-
-def _fitted_pass(ids: NDArray[Any], kept: NDArray[Any]) -> int:
-    """How many documents make the first pass, where copies of a text may stand apart.
-
-    As many as lie between two places of one that has no copy; if none of these comes again, those before the first
-    document comes once more than it has copies.
-
-    Args:
-        ids: Of dtype (id, start): the documents of a stratum, in order.
-        kept: Ids of the rows of its source that the ledger keeps, sorted.
-    """
-    copies = np.searchsorted(kept, ids["id"], "right") - np.searchsorted(kept, ids["id"], "left")
-    single = np.flatnonzero(copies == 1)
-    same = np.flatnonzero(ids == ids[single[0]]) if len(single) else single
-    if len(same) > 1:
-        return int(same[1] - same[0])
-    same = np.flatnonzero(ids == ids[0])
-    return int(same[copies[0]]) if 0 < copies[0] < len(same) else len(ids)
+        kept = None if self.kept is None else self.kept["id"]
+        self.faults["Clean"] += check_passes(self.passes(), list(self.numbers), kept)
 
 
 def _count(things: Sized, one: str, several: str) -> str:
     return f"{len(things):,} {one if len(things) == 1 else several}"
-
-
-def _amount(amount: Amount | None) -> str:
-    if amount is None:
-        return "nothing"
-    return f"{amount.sequences:,} sequences, {amount.tokens:,} tokens, {amount.unique_tokens:,} unique" + (
-        f", {amount.padding_tokens:,} padding" if amount.padding_tokens else ""
-    )
 
 
 def _ids(column: pa.Array) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from .ladder import draws_seed, order_seed
 from .plan import FORMAT
 from .pool import PIPELINES, numbered
 from .tokenizer_sample import cutoffs
+from .view import FARTHEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,9 +124,9 @@ def _prepare(plan: Plan, pool: Pool, wanted: Wanted, clusters: str, excluded: st
     }
     if pool.cut:
         recipe["cut"] = pool.cut
-    far = [(n, rule) for n, rule in enumerate(recipe["rules"]) if rule["value"] == [choose.FARTHEST]]
+    far = [(n, rule) for n, rule in enumerate(recipe["rules"]) if rule["value"] == [FARTHEST]]
     for n, rule in far:
-        rule["value"] = [choose.FARTHEST, str(n)]
+        rule["value"] = [FARTHEST, str(n)]
         recipe["signatures"] = [plan.signature, plan.dedup["bands"] * plan.dedup["rows"]]
     by_tokens = any(rule["by"] == "tokens" for rule in recipe["rules"])
     tokens = pool.tokenizer["fingerprint"] if by_tokens else None
@@ -145,7 +146,7 @@ def _rank(pool: Pool, todo: Sequence[Choices], n: int) -> None:
         for number, one in enumerate(todo)
         if n < len(one.recipe["rules"]) and one.recipe["rules"][n]["top"] is not None
     ]
-    _measure(pool, [one for one in ranked if one[1].recipe["rules"][n]["value"][0] == choose.FARTHEST], n)
+    _measure(pool, [one for one in ranked if one[1].recipe["rules"][n]["value"][0] == FARTHEST], n)
     bits = min(16, pool.ranges.bit_length())  # a probability spans some ten octaves, most documents one or two
     tasks = [
         task
@@ -171,7 +172,7 @@ def _measure(pool: Pool, far: Sequence[tuple[int, Choices]], n: int) -> None:
         for number, one in far
         for task in pool.tasks(recipe=one.recipe, rule=n, number=number, ranges=pool.ranges, family=family)
     ]
-    folders = {number: store.join(one.folder, choose.FARTHEST, str(n)) for number, one in far}
+    folders = {number: store.join(one.folder, FARTHEST, str(n)) for number, one in far}
     every = [folders.get(number, "") for number in range(max(folders) + 1)]
     reduces = [(f"{module}:measure_group", {"places": places}), (f"{module}:write_distances", {"folders": every})]
     volume = pool.documents * len(far) * (24 + 4 * places)

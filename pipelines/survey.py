@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 
 from ..filters.hashing import hash_text
 from . import store
-from .choose import View
 from .edits import Editor
 from .parts import Part, Store, cluster_sizes, read_clusters
 from .schema import CLASS_STARTS, CLASSES, KEPT
+from .view import View
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from small_store import Store, exchange, identity, payload, write_part, write_score
 
 from tokenladder.filters.hashing import mix64
-from tokenladder.pipelines import choose, keys, store
+from tokenladder.pipelines import choose, keys, store, view
 from tokenladder.pipelines.parts import CLUSTERS
 from tokenladder.pipelines.schema import CANDIDATE, DUPLICATED, EXCLUDED, NO_DOCUMENT
 
@@ -24,7 +24,7 @@ numbers = st.lists(st.floats() | st.integers(-3, 3).map(float), max_size=40)
 
 @given(numbers)
 def test_descending_numbers_are_ascending_integers(values):
-    codes = choose.descending(np.array(values, np.float64)).tolist()
+    codes = view.descending(np.array(values, np.float64)).tolist()
     for a, x in zip(values, codes, strict=True):
         for b, y in zip(values, codes, strict=True):
             if math.isnan(a) or math.isnan(b):

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 
 from tokenladder.pipelines import bins, store, survey
-from tokenladder.pipelines.choose import descending
 from tokenladder.pipelines.report import NUMBERS, PAGE, write_report
+from tokenladder.pipelines.view import descending
 
 LEAST, MOST = 30, 70
 RULES = [{"score": "lengths.words", "min": LEAST, "max": MOST}, {"score": "kind", "in": ["page", "plain"]}]
