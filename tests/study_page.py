@@ -9,7 +9,7 @@ from typing import Any
 HEAD = """# A study file: every key
 
 What a study may say, from the code's own docstrings (`python tests/test_documentation.py` writes this page).
-[README.md](README.md#a-study-file) shows how the keys work together; editors learn them from the line
+[GUIDE.md](GUIDE.md) says what the sections are for and how they work together; editors learn the keys from the line
 `#:schema study.schema.json` and what `tokenladder schema` prints. Counts of tokens are numbers, or text such as
 `"1.5B"`.
 

@@ -1,15 +1,15 @@
 """Documentation runs: README blocks, docstring examples, and the generated CLI reference.
 
-In README.md, CONTRIBUTING.md and bench/README.md
+In README.md, GUIDE.md, CONTRIBUTING.md and bench/README.md
 
 - a ```bash block is run by bash, stopping at the first failure; a ```console block holds `$ command` lines, each
   followed by what it prints (`...` stands for anything), or by nothing where that does not matter; a ```python block is
   run by this interpreter. A page's blocks run in order, in one folder that holds a small build of the quickstart under
-  the quickstart's own names, so that they may use what earlier blocks made.
+  the quickstart's own names, so that they may use what earlier blocks made; GUIDE.md's after README.md's.
 - `<!-- not run: REASON -->` on the line before a block leaves it out. Any other language is for reading only.
 - `<!-- test command -->` marks the block that `.ci/run` executes.
-- the cells of studies/first_look.ipynb run after the blocks of README.md, as one script in the same folder.
-- what stands between `<!-- cli -->` and `<!-- /cli -->`, and STUDY.md, is made by `python tests/test_documentation.py`.
+- the cells of studies/first_look.ipynb run after these, as one script in the same folder.
+- COMMANDS.md between its `<!-- cli -->` marks, and STUDY.md, are made by `python tests/test_documentation.py`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,11 @@ import tokenladder
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "bench" / "README.md"]
+GUIDE = ROOT / "GUIDE.md"
+COMMANDS = ROOT / "COMMANDS.md"
+TOGETHER = [[README, GUIDE], [ROOT / "CONTRIBUTING.md"], [ROOT / "bench" / "README.md"]]
+"""Pages whose blocks run in one folder, one page after the other."""
+PAGES = [page for pages in TOGETHER for page in pages]
 STUDY = ROOT / "STUDY.md"
 NOTEBOOK = ROOT / "studies" / "first_look.ipynb"
 FENCE = re.compile(
@@ -114,13 +118,13 @@ def run_block(block: Block, folder: Path) -> None:
             assert not expected.strip() or same, f"{block.place}: {command}\nexpected\n{expected}\nprinted\n{printed}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_blocks_run(page, tmp_path):
-    chosen = [block for block in blocks(page) if block.language in RUN]
+@pytest.mark.parametrize("pages", TOGETHER, ids=lambda pages: str(pages[0].relative_to(ROOT)))
+def test_blocks_run(pages, tmp_path):
+    chosen = [block for page in pages for block in blocks(page) if block.language in RUN]
     runs = [block for block in chosen if not block.mark.startswith("not run: ") and block.mark != "test command"]
     if any("quickstart" in block.text for block in runs):
         small_quickstart(tmp_path)
-    if page == README:
+    if README in pages:
         runs.append(cells(NOTEBOOK))
     for block in runs:
         run_block(block, tmp_path)
@@ -261,13 +265,13 @@ def test_everything_a_study_may_name_is_documented():
         told = inspect.getdoc(section) or ""
         fields = [field.name for field in dataclasses.fields(section) if field.name != "type"]
         undocumented += [f"{section.__name__}.{field}" for field in fields if not re.search(rf"\b{field}\b", told)]
-        if f"`{name}`" not in README.read_text():
-            undocumented.append(f"`{name}` in README.md")
+        if f"`{name}`" not in README.read_text() + GUIDE.read_text():
+            undocumented.append(f"`{name}` in GUIDE.md")
     assert sorted(set(undocumented)) == []
 
 
 def cli_reference() -> str:
-    """The part of README.md between the cli marks: what `--help` says, command by command."""
+    """The part of COMMANDS.md between the cli marks: what `--help` says, command by command."""
     import click
 
     from tokenladder.pipelines.cli import cli
@@ -280,13 +284,13 @@ def cli_reference() -> str:
         assert command is not None
         if not command.hidden:
             inner = click.Context(command, parent=context, info_name=name, max_content_width=100, terminal_width=100)
-            pieces.append(f"### `tokenladder {name}`\n\n```text\n{command.get_help(inner)}\n```\n")
+            pieces.append(f"## `tokenladder {name}`\n\n```text\n{command.get_help(inner)}\n```\n")
     return "\n".join(["", *pieces, ""])
 
 
 def test_cli_reference_is_what_help_says():
-    found = CLI.search(README.read_text())
-    assert found, "README.md has no <!-- cli --> … <!-- /cli --> section"
+    found = CLI.search(COMMANDS.read_text())
+    assert found, "COMMANDS.md has no <!-- cli --> … <!-- /cli --> section"
     assert found[0] == cli_reference(), "run `python tests/test_documentation.py` to write the section anew"
 
 
@@ -339,8 +343,8 @@ def test_every_key_of_a_study_is_told_on_its_page():
 
 
 def write_generated() -> None:
-    text = README.read_text()
-    README.write_text(CLI.sub(lambda _: cli_reference(), text))
+    text = COMMANDS.read_text()
+    COMMANDS.write_text(CLI.sub(lambda _: cli_reference(), text))
     STUDY.write_text(study_page())
 
 
