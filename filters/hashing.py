@@ -17,6 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from .kernels import inlined, kernel, load64, text_buffers
+from .mixing import checked_seed
+from .mixing import fmix64 as fmix64  # noqa: PLC0414 who hashes imports this module alone
+from .mixing import mix64 as mix64  # noqa: PLC0414 the same
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,9 +31,6 @@ _P2 = np.uint64(0xC2B2AE3D27D4EB4F)
 _P3 = np.uint64(0x165667B19E3779F9)
 _P4 = np.uint64(0x85EBCA77C2B2AE63)
 _P5 = np.uint64(0x27D4EB2F165667C5)
-_F1 = np.uint64(0xFF51AFD7ED558CCD)
-_F2 = np.uint64(0xC4CEB9FE1A85EC53)
-_GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: keeps seed 0 away from 0, which the finaliser maps to 0
 _MASK = (1 << 64) - 1
 
 
@@ -112,7 +112,7 @@ def hash_text(column: pa.StringArray | pa.BinaryArray, seed: int = 0) -> NDArray
     """
     text = text_buffers(column)
     hashes = np.zeros(len(column), np.uint64)
-    _hash_rows(text.offsets, text.data, text.valid, np.uint64(_checked(seed)), hashes)
+    _hash_rows(text.offsets, text.data, text.valid, np.uint64(checked_seed(seed)), hashes)
     return hashes
 
 
@@ -138,7 +138,7 @@ def hash_bytes(data: bytes, seed: int = 0) -> int:
         return rotated((lane + block * p2) & _MASK, 31) * p1 & _MASK
 
     whole = len(data) // 32 * 32
-    value = _checked(seed) + p5
+    value = checked_seed(seed) + p5
     if whole:
         lanes = [(seed + start) & _MASK for start in (p1 + p2, p2, 0, -p1)]
         for blocks in struct.iter_unpack("<4Q", data[:whole]):
@@ -157,44 +157,6 @@ def hash_bytes(data: bytes, seed: int = 0) -> int:
     value = (value ^ (value >> 33)) * p2 & _MASK
     value = (value ^ (value >> 29)) * p3 & _MASK
     return value ^ (value >> 32)
-
-
-def fmix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """MurmurHash3's 64-bit finaliser of each value: a bijection; 0 stays 0.
-
-    >>> [f"{value:x}" for value in fmix64(np.array([0, 1], np.uint64))]
-    ['0', 'b456bcfc34c2cb2c']
-    """
-    mixed = values ^ (values >> np.uint64(33))
-    mixed *= _F1
-    mixed ^= mixed >> np.uint64(33)
-    mixed *= _F2
-    mixed ^= mixed >> np.uint64(33)
-    return mixed
-
-
-def mix64(seed: int, high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A 64-bit hash of each 128-bit value: ``fmix(fmix(fmix(seed + g) ^ high) ^ low)``, g = 0x9E3779B97F4A7C15.
-
-    For equal ``high``, no two ``low`` collide.
-
-    Args:
-        seed: 0 to 2^64 - 1; another seed is another, unrelated order.
-        high: uint64[n].
-        low: uint64[n].
-
-    Returns:
-        uint64[n].
-
-    Raises:
-        ValueError: The seed is out of range.
-
-    >>> one = np.array([1], np.uint64)
-    >>> mix64(17, one, one) == mix64(18, one, one)
-    array([False])
-    """
-    start = fmix64(np.array([(_checked(seed) + _GOLDEN) & _MASK], np.uint64))
-    return fmix64(fmix64(start ^ high) ^ low)
 
 
 def priorities(ids: pa.FixedSizeBinaryArray, seed: int) -> NDArray[np.uint64]:
@@ -230,9 +192,3 @@ def priorities(ids: pa.FixedSizeBinaryArray, seed: int) -> NDArray[np.uint64]:
         np.frombuffer(memoryview(data), "<u8", 2 * len(ids), ids.offset * ID_BYTES).astype(np.uint64).reshape(-1, 2)
     )
     return mix64(seed, halves[:, 0], halves[:, 1])
-
-
-def _checked(seed: int) -> int:
-    if not 0 <= seed <= _MASK:
-        raise ValueError(f"A seed is an integer from 0 to 2^64 - 1; {seed} was given.")
-    return seed

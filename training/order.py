@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..filters.hashing import mix64
-from ..filters.kernels import inlined, kernel
-from ..pipelines.schedule import ONE, State
+from ..filters.mixing import fmix64, mix64
+from .late import kernels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,9 +27,7 @@ PERIOD = 1 << 18
 """Sequences after which a mixture's schedule repeats itself; weights are whole numbers over it."""
 
 ROUNDS = 6
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_A = np.uint64(0xFF51AFD7ED558CCD)
-_B = np.uint64(0xC4CEB9FE1A85EC53)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Places(NamedTuple):
@@ -47,31 +44,20 @@ class Places(NamedTuple):
     sequences: NDArray[np.int64]
 
 
-@inlined
-def _scramble(value: Any) -> Any:
-    value = (value ^ (value >> np.uint64(33))) * _A
-    value = (value ^ (value >> np.uint64(33))) * _B
-    return value ^ (value >> np.uint64(33))
-
-
-@kernel
-def _permute(numbers: Any, keys: Any, lengths: Any, out: Any) -> None:
-    for n in range(len(numbers)):
-        length = np.uint64(lengths[n])
-        half = np.uint64(1)
-        while length > np.uint64(1) << (half + half):
-            half += np.uint64(1)
-        mask = (np.uint64(1) << half) - np.uint64(1)
-        value = np.uint64(numbers[n])
-        while True:
-            left, right = value >> half, value & mask
-            for turn in range(ROUNDS):
-                mixed = _scramble(keys[n] + (right + np.uint64(turn << 32)) * _GOLDEN) & mask
-                left, right = right, left ^ mixed
-            value = (left << half) | right
-            if value < length:
-                break
-        out[n] = value
+def _permuted(numbers: Any, keys: Any, lengths: Any, out: Any) -> None:
+    """What the kernel of this name does, in numpy."""
+    every, which = np.unique(lengths, return_inverse=True)
+    half = np.array([max(1, (int(length) - 1).bit_length() + 1 >> 1) for length in every], np.uint64)[which]
+    todo, value = np.arange(len(numbers)), numbers.astype(np.uint64)
+    while len(todo):
+        key, mask = keys[todo], (np.uint64(1) << half) - np.uint64(1)
+        left, right = value >> half, value & mask
+        for turn in range(ROUNDS):
+            left, right = right, left ^ (fmix64(key + (right + np.uint64(turn << 32)) * GOLDEN) & mask)
+        value = (left << half) | right
+        out[todo] = value
+        outside = out[todo] >= lengths[todo]
+        todo, value, half = todo[outside], value[outside], half[outside]
 
 
 def permute(numbers: NDArray[np.int64], keys: NDArray[np.uint64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -94,7 +80,8 @@ def permute(numbers: NDArray[np.int64], keys: NDArray[np.uint64], lengths: NDArr
     if np.any(numbers < 0) or np.any(numbers >= lengths) or np.any(lengths > 1 << 62):
         raise ValueError("A number to permute is negative, or not below its length; lengths go to 2^62.")
     out = np.empty(len(numbers), np.int64)
-    _permute(numbers, keys, lengths, out)
+    compiled = kernels()
+    (compiled.permute if compiled else _permuted)(numbers, keys, lengths, out)
     return out
 
 
@@ -159,6 +146,8 @@ class Order:
     @cached_property
     def _table(self) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
         """For each place of the period, its rung, and how many places of that rung are before it."""
+        from ..pipelines.schedule import ONE, State
+
         picks = State.start(self.weights * (ONE // PERIOD)).advance(PERIOD)[0]
         ranks = np.empty(PERIOD, np.int64)
         for rung in range(len(self.lengths)):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenladder.pipelines.store import UserError
-from tokenladder.training import Cache, ShardError, Stream, list_rungs, open_rung
+from tokenladder.training import Cache, ShardError, Stream, compiled, late, list_rungs, open_rung
 from tokenladder.training.gather import gather, segments
 from tokenladder.training.reference.grid import rungs_of
 
@@ -253,8 +253,18 @@ def test_gather_copies_rows(width, rows, dtype):
     which = [n % 3 for n in range(len(rows))]
     out = np.zeros((len(rows), width), dtype)
     addresses = np.array([tables[n].ctypes.data for n in which], np.uint64)
-    gather(addresses, np.array(rows, np.int64), out)
-    assert out.tolist() == [tables[n][row].tolist() for n, row in zip(which, rows, strict=True)]
+    for enough in (late.ENOUGH << 40, 0):  # by memmove, by the kernel
+        out[:] = 0
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(late, "ENOUGH", enough)
+            gather(addresses, np.array(rows, np.int64), out)
+        assert out.tolist() == [tables[n][row].tolist() for n, row in zip(which, rows, strict=True)]
+
+
+def test_kernels_are_loaded_after_enough_work(monkeypatch):
+    monkeypatch.setattr(late, "_done", 0)
+    assert late.kernels(late.ENOUGH - 1) is None
+    assert late.kernels(1) is compiled
 
 
 def test_gather_and_segments_refuse_what_does_not_fit():
@@ -446,13 +456,21 @@ def test_audit_finds_a_batch_that_was_changed(elastic_build):
         stream.audit(batch)
 
 
-def test_the_loader_imports_neither_beam_nor_torch():
+def test_a_first_batch_imports_nothing_that_takes_long(elastic_build):
+    rung, _ = elastic_build
+    out, name, cache, _ = rung._arguments
+    Stream(rung).batch(np.arange(len(rung)))  # shards are decoded
     script = (
-        "import sys, tokenladder.training\n"
-        "print([name for name in ('apache_beam', 'torch', 'jax', 'tensorflow', 'datasets') if name in sys.modules])"
+        "import sys\n"
+        "from tokenladder.training import Cache, Stream, open_rung\n"
+        f"stream = Stream(open_rung({out!r}, {name!r}, cache=Cache({cache.folder!r})), shuffled=True)\n"
+        "batch = next(stream.batches(4))\n"
+        "print(batch.position_ids.shape, batch.padding.sum())\n"
+        "heavy = 'apache_beam', 'torch', 'jax', 'tensorflow', 'datasets', 'numba', 'pandas', 'scipy'\n"
+        "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.splitlines() == [f"(4, {rung.length}) 0", "[]"]
 
 
 # object stores

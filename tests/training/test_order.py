@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tokenladder.training import late
 from tokenladder.training.order import PERIOD, Order, period_weights, permute
 
 import naive
@@ -12,11 +13,26 @@ import naive
 SEEDS = st.integers(0, 2**64 - 1)
 
 
+@pytest.fixture(scope="module", params=[late.ENOUGH << 40, 0], ids=["numpy", "compiled"], autouse=True)
+def either_form(request):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(late, "ENOUGH", request.param)
+        yield
+
+
 @given(SEEDS, st.integers(1, 2**62), st.lists(st.integers(0, 2**62), min_size=1, max_size=20))
 def test_permute_equals_its_twin(key, length, numbers):
     numbers = np.array([number % length for number in numbers], np.int64)
     got = permute(numbers, np.full(len(numbers), key, np.uint64), np.full(len(numbers), length))
     assert got.tolist() == [naive.permute(int(number), key, length) for number in numbers]
+
+
+@given(st.lists(st.tuples(SEEDS, st.integers(1, 300), st.integers(0, 300)), max_size=20))
+def test_permute_takes_each_number_by_its_own_key_and_length(many):
+    keys, lengths, numbers = (np.array([one[n] for one in many], np.uint64) for n in range(3))
+    numbers = (numbers % lengths).astype(np.int64)
+    got = permute(numbers, keys, lengths.astype(np.int64))
+    assert got.tolist() == [naive.permute(number % length, key, length) for key, length, number in many]
 
 
 @given(SEEDS, st.integers(1, 3000))
