@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,9 +69,8 @@ def write_ledger(payload: dict[str, Any], **_: Any) -> None:
         ],
         schema=LEDGER,
     )
-    data = store.parquet_bytes(table)
     store.remove(payload["marker"])
-    store.write_bytes(payload["ledger"], data)
+    written = store.write_hashed_table(payload["ledger"], table)
     counts = table.group_by(["outcome", "reason"], use_threads=False)
     counted = counts.aggregate([("bytes", "count"), ("bytes", "sum"), ("tokens", "sum")])
     counted = counted.rename_columns(["outcome", "reason", "records", "bytes", "tokens"])
@@ -81,8 +79,8 @@ def write_ledger(payload: dict[str, Any], **_: Any) -> None:
         payload["marker"],
         {
             "identity": payload["identity"],
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "written": {"ledger": data.size},
+            "sha256": written.sha256,
+            "written": {"ledger": written.size},
             "source": part.source,
             "rows": part.rows,
             "first_rungs": np.bincount(rung, minlength=len(payload["rungs"]))[: len(payload["rungs"])].tolist(),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .pool import Pool
 
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same sequences would give other bytes."""
 
 CHECKPOINTS = 256

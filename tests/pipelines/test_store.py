@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import socket
 import subprocess
@@ -204,7 +205,10 @@ def test_json_and_tables_have_one_form(tmp_path):
     assert store.read_json(path) == {"a": ["é", None], "b": 1}
     table = pa.table({"x": [1, 2], "y": ["a", None]})
     store.write_table(str(tmp_path / "a.parquet"), table)
-    assert store.read_bytes(str(tmp_path / "a.parquet")) == store.parquet_bytes(table).to_pybytes()
+    written = store.write_hashed_table(str(tmp_path / "b.parquet"), table)
+    data = (tmp_path / "a.parquet").read_bytes()
+    assert data == (tmp_path / "b.parquet").read_bytes()
+    assert written == store.Written(hashlib.sha256(data).hexdigest(), len(data))
     assert store.read_table(str(tmp_path / "a.parquet"), ["y"]).to_pydict() == {"y": ["a", None]}
 
 
