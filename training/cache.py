@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from ..pipelines import store
-from .shard_file import Shard, ShardError, ShardFile, decode, map_file, to_bytes
+from .shard_file import Shard, ShardError, ShardFile, decode, map_file, write_decoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,9 +90,9 @@ class Cache:
         with filelock.FileLock(f"{path}.lock"):
             if Path(path).exists():
                 return
-            decoded = to_bytes(decode(shard, shard.read()))
-            self._make_room(decoded.size)
-            store.write_bytes(path, decoded)
+            decoded = decode(shard, shard.read())
+            with store.output_file(path) as local:
+                self._make_room(write_decoded(local, decoded))
 
     def _files(self) -> Iterator[tuple[float, int, str]]:
         """Time of last use, bytes and path of each file."""
