@@ -148,12 +148,15 @@ def _curricula(manifest: dict[str, Any]) -> list[str]:
     for name, one in sorted(manifest.get("curricula", {}).items()):
         how = [plain(one["order"])]
         how += [f"{key} {plain(one[key])}" for key in ("pace", "buckets", "sweeps", "phases") if key in one]
-        rank = "–" if one["spearman"] is None else f"{one['spearman']:+.4f}"
+        proof = one.get("sequence_spearman", one["spearman"])
+        rank = "–" if proof is None else f"{proof:+.4f}"
         of = configuration(one["recipe"], one["rung"])
         cells = (configuration(name, one["rung"]), of, one["sort"] or "–")
         rows.append((*map(plain, cells), ", ".join([*how, *(["mixed"] if one["mixed"] else [])]), rank))
     heads = ("configuration", "documents of", "difficulty", "order", "rank correlation with the difficulty")
     told = "Exactly the documents of a rung, each with its tokens of that rung, in another order."
+    if any("sequence_spearman" in one for one in manifest.get("curricula", {}).values()):
+        told += " Sequences stay as they were packed: what is ordered is the mean difficulty of each one's tokens."
     return (
         [
             "## Curricula\n\n"

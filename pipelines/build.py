@@ -152,7 +152,14 @@ def _run(plan: Plan, report: Reporter, engine: Engine) -> dict[str, Any]:
     ordered = curricula.order_documents(plan, pool, planned, clusters)
     packed = shards.pack(pool, [*targets, *(one.target for one in ordered)], plan.out, sequences)
     orders = {
-        one.name: curricula.describe(plan.out, one, shards_of, settings.sequence_length, settings.piece_tokens)
+        one.name: curricula.describe(
+            plan.out,
+            one,
+            shards_of,
+            settings.sequence_length,
+            settings.begins_every,
+            fits=settings.packing == "best-fit",
+        )
         for one, shards_of in zip(ordered, packed[len(targets) :], strict=True)
     }
     ledgers = _account(plan, pool, choices, planned, held)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import shards, store
-from .curriculum import ITEM, seat_seed
+from .curriculum import ITEM, mean_difficulty, seat_seed
 from .ladders import Ladder
 from .manifest import SHARD
 from .parts import read_all
@@ -48,7 +48,7 @@ class Ordered:
         recipe: Name of the recipe.
         settings: As the manifest tells them.
         ladder: What is packed: of one rung, over streams of its own.
-        early: Documents that came before the pace allowed them.
+        early: Documents, or sequences where documents are fitted to these, that came before the pace allowed them.
     """
 
     name: str
@@ -103,6 +103,7 @@ class _Draft:
         self.name, self.one, self.source = name, one, ladder
         self.rung = plan.study.settings.rung_name(one.rung)
         self.length, self.piece = plan.study.settings.sequence_length, plan.study.settings.piece_tokens
+        self.fits = plan.study.settings.packing == "best-fit"
         at = list(ladder.rungs).index(self.rung)
         self.sequences, self.counts = ladder.rungs[self.rung], ladder.counts[at]
         self.ends = ladder.ends(self.length)[at]
@@ -124,8 +125,10 @@ class _Draft:
             "where": where,
             "order": one.order,
             "seed": seed,
+            "length": self.length if self.fits else 0,
         }
-        self.wanted = {"folder": self.folder, "strata": strata, "bases": bases.tolist(), "settings": self.settings}
+        bounds = {"strata": strata, "bases": bases.tolist(), "length": self.length if self.fits else 0}
+        self.wanted: dict[str, Any] = {"folder": self.folder, **bounds, "settings": self.settings}
 
     def _classes(self) -> list[int]:
         """The class of each stratum: its own, its phase's, or the one that all share."""
@@ -179,6 +182,7 @@ class _Draft:
             "dtype": pool.dtype,
             "difficulty": True,
             **({"piece": self.piece} if self.piece else {}),
+            **({"fit": [], "padding": pool.tokenizer["end"]} if self.fits else {}),
         }
         store.write_json(store.join(self.folder, "plan.json"), plan)
         store.write_json(store.join(self.folder, "done.json"), {"early": sum(one["early"] for one in classes)})
@@ -189,7 +193,9 @@ class _Draft:
         return Ordered(self.name, self.rung, self.one.recipe, self.settings, self._ladder(), early)
 
 
-def describe(out: str, one: Ordered, packed: list[dict[str, Any]], length: int, piece: int = 0) -> dict[str, Any]:
+def describe(
+    out: str, one: Ordered, packed: list[dict[str, Any]], length: int, piece: int = 0, *, fits: bool = False
+) -> dict[str, Any]:
     """What the manifest tells of a curriculum: settings, sizes, shards, and how its order goes with the difficulty.
 
     Args:
@@ -198,6 +204,7 @@ def describe(out: str, one: Ordered, packed: list[dict[str, Any]], length: int, 
         packed: Its shards.
         length: Tokens in a sequence.
         piece: Tokens after which documents are cut, 0 where they are not; the pieces count as documents.
+        fits: Whether documents are fitted to sequences.
     """
     tables = read_all(store.read_table, [store.join(out, shard["documents"]) for shard in packed])
     labels = [store.read_table(store.join(out, shard["path"]), ["stratum"]).column(0) for shard in packed]
@@ -212,6 +219,14 @@ def describe(out: str, one: Ordered, packed: list[dict[str, Any]], length: int, 
         mine = pc.equal(stratum, name).to_numpy(zero_copy_only=False)
         strata[name] = {"sequences": count, "tokens": count * length, "documents": int(mine.sum())}
         strata[name]["spearman"] = spearman(difficulty[mine])
+    fitted = {}
+    if fits:
+        wholes = (documents["difficulty"].to_numpy(zero_copy_only=False), documents["length"].to_numpy())
+        means = mean_difficulty(*wholes, documents["sequence"].to_numpy(), sum(sequences))
+        fitted = {
+            "padding_tokens": sum(sum(shard["padding"]) for shard in packed),
+            "sequence_spearman": spearman(means),
+        }
     return {
         "recipe": one.recipe,
         "rung": one.rung,
@@ -222,6 +237,7 @@ def describe(out: str, one: Ordered, packed: list[dict[str, Any]], length: int, 
         "without_difficulty": int(np.isnan(difficulty).sum()),
         "early": one.early,
         "spearman": spearman(difficulty),
+        **fitted,
         "strata": strata,
         "shards": [{key: shard[key] for key in SHARD} for shard in packed],
     }

@@ -8,11 +8,16 @@ so that where the pace allows fewer documents than the stream needs the next one
 
 One exchange, grouped by *class* (all, a phase, or a stratum), of 76 bytes a document. A class is ordered as a whole, in
 some 250 bytes a document: 2.5 GB for ten million of them, a rung of some ten billion tokens.
+
+Where documents are fitted to sequences, sequences are ordered in their place, each as it stands in the rung: as
+difficult as its tokens in the mean, its seat that of its first document. Documents that were ordered and then fitted
+again would come to another number of sequences than the rung has.
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -45,6 +50,9 @@ ITEM = np.dtype(
         ("difficulty", "<f8"),
     ]
 )
+FITTED = np.dtype([*ITEM.descr, ("stratum", "<u2"), ("sequence", "<i8"), ("place", "<i8")])
+"""The same with the sequence of the stratum's stream that holds it, over all passes, and its place there."""
+
 LAST = np.uint64(2**64 - 1)
 
 
@@ -63,8 +71,8 @@ def emit_documents(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     Args:
         payload: `store`, `part`, `ordinal`, `source_ordinal`; `places` (folder of the ladder's), `ends` and `available`
             (tokens of each stratum in the rung, and in one pass), `classes` (of each stratum), `where` (place of the
-            difficulty's column, `["tokens"]`, or None), `clusters` (folder), `order`, `seed`, and `number` of the
-            curriculum.
+            difficulty's column, `["tokens"]`, or None), `clusters` (folder), `order`, `seed`, `number` of the
+            curriculum, and `length`: tokens in a sequence where documents are fitted to sequences, else 0.
     """
     path = store.join(payload["places"], f"{payload['ordinal']:07d}.parquet")
     if not store.exists(path):
@@ -80,7 +88,7 @@ def emit_documents(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     rows = places.column("row").to_numpy().astype(np.int64)
     ids = keys.id_array(place.column(part, ("document",)))[rows]
     difficulty = _difficulty(payload, place, part, rows, lengths)
-    items = np.empty(len(at), ITEM)
+    items = np.empty(len(at), FITTED if payload["length"] else ITEM)
     items["difficulty"] = difficulty[at]
     items["value"] = _value(difficulty, payload["order"])[at]
     items["seat"] = mix64(payload["seed"], ids["high"].astype("<u8"), ids["low"].astype("<u8"))[at]
@@ -92,6 +100,9 @@ def emit_documents(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     items["tie"] = keys.ties(place, part, payload["source_ordinal"])[rows][at]
     items["key"] = keys.keys(payload["ordinal"], rows)[at]
     items["tokens"] = np.minimum(lengths[at], ends[at] - passes * available[at] - offsets[at])
+    if payload["length"]:
+        items["stratum"] = stratum[at]
+        items["sequence"], items["place"] = np.divmod(passes * available[at] + offsets[at], payload["length"])
     classes = np.array(payload["classes"], np.int64)[stratum[at]]
     yield from keys.split(items, keys.numbered(payload["number"], classes))
 
@@ -131,11 +142,57 @@ def arrange(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> It
         bucket: Number of the curriculum, and of the class.
         values: What `emit_documents` yields.
         payload: `curricula`: of each `folder`, `strata` and `bases` (by class: the stratum's number, and its tokens
-            before the class), and what `settings_of` tells.
+            before the class), `length` as in `emit_documents`, and what `settings_of` tells.
     """
     number, one_class = keys.unnumbered(bucket)
     wanted = payload["curricula"][number]
-    items = keys.joined(values, ITEM)
+    base, length = wanted["bases"][one_class], wanted["length"]
+    items = keys.joined(values, FITTED if length else ITEM)
+    if length:
+        items, whole, index = sequences_of(items, length, wanted["settings"]["order"])
+        order, early = _ordered(whole, wanted["settings"])
+        offsets = base + np.argsort(order)[index] * length + items["place"]
+        order = np.argsort(offsets)
+        items, offsets = items[order], offsets[order]
+        end = base + len(whole) * length
+    else:
+        order, early = _ordered(items, wanted["settings"])
+        items = items[order]
+        end = base + int(items["tokens"].sum())
+        offsets = base + np.cumsum(items["tokens"]) - items["tokens"]
+    starts = np.flatnonzero(items["place"] == 0) if length else np.arange(len(items))
+    ends = np.append(offsets, end)
+    listed = []
+    for n, (first, stop) in enumerate(itertools.pairwise(_bounds(starts, len(items)))):
+        some = items[first:stop]
+        table = pa.table(
+            {
+                "key": some["key"],
+                "id": keys.id_column(some["id"]),
+                "offset": offsets[first:stop],
+                "tokens": some["tokens"],
+                "start": some["start"],
+                "difficulty": some["difficulty"],
+            }
+        )
+        name = f"{one_class:05d}-{n:05d}"
+        store.write_table(store.join(wanted["folder"], "order", f"{name}.parquet"), table)
+        group = {"stratum": wanted["strata"][one_class], "base": int(ends[first]), "name": name}
+        listed.append({**group, "tokens": int(ends[stop] - ends[first])})
+    path = store.join(wanted["folder"], "classes", f"{one_class:05d}.json")
+    store.write_json(path, {"groups": listed, "early": early})
+    return
+    yield
+
+
+def _bounds(starts: NDArray[np.int64], count: int) -> list[int]:
+    """Rows at which files begin and end: of some `GROUP_DOCUMENTS` each, none of which cuts what is ordered."""
+    at = np.searchsorted(starts, np.arange(0, count, GROUP_DOCUMENTS))
+    return [*np.unique(starts[at[at < len(starts)]]).tolist(), count]
+
+
+def _ordered(items: NDArray[Any], settings: dict[str, Any]) -> tuple[NDArray[np.int64], int]:
+    """The order of some items, and how many of them came before the pace allowed it."""
     ids = items["id"]
     rank = (
         items["start"],
@@ -147,32 +204,47 @@ def arrange(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> It
         items["seat"],
         items["value"],
     )
-    items = items[np.lexsort(rank)]
-    order, early = place_items(items["tokens"], items["seat"], wanted["settings"])
-    items = items[order]
-    base = wanted["bases"][one_class]
-    offsets = base + np.cumsum(items["tokens"]) - items["tokens"]
-    listed = []
-    for n, first in enumerate(range(0, len(items), GROUP_DOCUMENTS)):
-        some = items[first : first + GROUP_DOCUMENTS]
-        table = pa.table(
-            {
-                "key": some["key"],
-                "id": keys.id_column(some["id"]),
-                "offset": offsets[first : first + GROUP_DOCUMENTS],
-                "tokens": some["tokens"],
-                "start": some["start"],
-                "difficulty": some["difficulty"],
-            }
-        )
-        name = f"{one_class:05d}-{n:05d}"
-        store.write_table(store.join(wanted["folder"], "order", f"{name}.parquet"), table)
-        group = {"stratum": wanted["strata"][one_class], "base": int(offsets[first]), "name": name}
-        listed.append({**group, "tokens": int(some["tokens"].sum())})
-    path = store.join(wanted["folder"], "classes", f"{one_class:05d}.json")
-    store.write_json(path, {"groups": listed, "early": early})
-    return
-    yield
+    ranked = np.lexsort(rank)
+    order, early = place_items(items["tokens"][ranked], items["seat"][ranked], settings)
+    return ranked[order], early
+
+
+def sequences_of(items: NDArray[Any], length: int, order: str) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]:
+    """What is ordered where documents are fitted to sequences: sequences, each as difficult as its tokens in the mean.
+
+    Args:
+        items: `FITTED` of shape (n,): pieces of documents.
+        length: Tokens in a sequence.
+        order: `ascending`, `descending` or `random`.
+
+    Returns:
+        The pieces as they stand in their sequences; for each sequence its first piece, with all of its tokens and the
+        mean difficulty of those that have one; and int64 of shape (n,), the sequence of each piece.
+    """
+    items = items[np.lexsort((items["place"], items["sequence"], items["stratum"]))]
+    new = np.r_[True, np.diff(items["sequence"]) != 0][: len(items)]
+    new[1:] |= np.diff(items["stratum"].astype(np.int64)) != 0
+    whole, index = items[new], np.cumsum(new) - 1  # the first is a copy
+    whole["difficulty"] = mean_difficulty(items["difficulty"], items["tokens"], index, len(whole))
+    whole["value"] = _value(whole["difficulty"], order)
+    whole["tokens"] = length
+    return items, whole, index
+
+
+def mean_difficulty(
+    difficulty: NDArray[np.float64], tokens: NDArray[np.int64], index: NDArray[np.int64], count: int
+) -> NDArray[np.float64]:
+    """The mean difficulty of the tokens of each sequence, without documents that have none; NaN where none has one.
+
+    Sums go from one document to the next, so that every machine agrees.
+
+    >>> mean_difficulty(np.array([1.0, 4.0, np.nan]), np.array([10, 20, 5]), np.array([0, 0, 1]), 2)
+    array([ 3., nan])
+    """
+    known = ~np.isnan(difficulty)
+    index, tokens = index[known], tokens[known]
+    with np.errstate(invalid="ignore"):  # none at all, or infinities of both signs
+        return np.bincount(index, tokens * difficulty[known], count) / np.bincount(index, tokens, count)
 
 
 def place_items(

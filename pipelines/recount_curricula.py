@@ -49,6 +49,8 @@ class Order(Stream):
         self.told: Curriculum = manifest.curricula[name]
         self.difficulties: list[NDArray[np.float64]] = []
         self.of_stratum: list[NDArray[np.int64]] = []
+        self.means: list[NDArray[np.float64]] = []  # of sequences, where documents are fitted to them
+        self.codes: list[NDArray[np.int64]] = []  # and their strata
         of = manifest.recipes.get(self.told.recipe)
         self.rung = next((rung for rung in of.rungs if rung.name == self.told.rung), None) if of else None
         strata, course = (of.strata, of.course) if of and self.told.mixed else (UNMIXED, [])
@@ -58,12 +60,18 @@ class Order(Stream):
 
     def _pieces(self, shard: Shard, first: int) -> None:
         super()._pieces(shard, first)
-        table = store.read_table(store.join(self.files.out, shard.documents), ["sequence", "offset", "difficulty"])
+        table = store.read_table(
+            store.join(self.files.out, shard.documents), ["sequence", "offset", "length", "difficulty"]
+        )
         offsets = pc.cast(table["offset"], "int64").to_numpy()
         begins = table.filter(pa.chunked_array([begins_at(offsets, self.piece)]))
         difficulty = pc.cast(begins["difficulty"], "float64").fill_null(np.nan)
         self.difficulties.append(difficulty.to_numpy())
         self.of_stratum.append(self._codes[begins["sequence"].to_numpy() - first])
+        if self.fits:  # each row is a piece
+            inside, tokens = table["sequence"].to_numpy() - first, pc.cast(table["length"], "int64").to_numpy()
+            self.means.append(_means(self.difficulties[-1], tokens, inside, len(self._codes)))
+            self.codes.append(self._codes)
 
     def check(self) -> list[Check]:
         """All checks of the curriculum."""
@@ -99,6 +107,8 @@ class Order(Stream):
             faults += named(mine["id"][wrong], "has {} tokens, other than in " + where, mine["tokens"][wrong])
             wrong = ~wrong & (mine["sum"] != theirs["sum"])
             faults += named(mine["id"][wrong], f"has other tokens than in {where}")
+        if not faults and self.told.sequences != self.rung.sequences:
+            faults.append(f"{self.told.sequences:,} sequences, {where} has {self.rung.sequences:,}")
         self.found["Same documents"] = f"{len(mine):,} documents, each with its tokens of {where}"
 
     def _check_order(self) -> None:
@@ -118,16 +128,38 @@ class Order(Stream):
             if one is None or counted != (one.sequences, one.tokens, one.documents):
                 faults.append(f"{name} has {counted[0]:,} sequences and {counted[2]:,} documents, other than is told")
             every[name] = (one.spearman if one else None, mine)
-            down = -1 if told.order == "descending" else 1
-            known = mine[~np.isnan(mine)]
-            if told.is_sorted and ((np.diff(known) * down < 0).any() or np.isnan(mine[: len(known)]).any()):
+            ordered = np.concatenate(self.means)[np.concatenate(self.codes) == n] if self.means else mine
+            if told.is_sorted and not _is_sorted(ordered, down=told.order == "descending"):
                 faults.append(f"{name} is not in {told.order} order of {told.sort}")
+        if self.fits:
+            every["all sequences"] = (told.sequence_spearman, np.concatenate([np.zeros(0), *self.means]))
+            if int(self.padding.sum()) != told.padding_tokens:
+                faults.append(f"{int(self.padding.sum()):,} tokens of padding, not {told.padding_tokens:,}")
         for name, (said_rank, values) in every.items():
             rank = _rank_correlation(values)
             if (rank is None) != (said_rank is None) or abs((rank or 0.0) - (said_rank or 0.0)) > 1e-6:
                 faults.append(f"the rank correlation of {name} is {rank}, not {said_rank}")
         shown = "no rank correlation" if told.spearman is None else f"rank correlation {told.spearman:+.4f}"
         self.found["Ordered"] = f"{told.documents:,} documents, {shown} with {told.sort or 'nothing'}"
+
+
+def _is_sorted(values: NDArray[np.float64], *, down: bool) -> bool:
+    """Whether numbers never turn, and what has none comes last."""
+    known = values[~np.isnan(values)]
+    turns = known[1:] > known[:-1] if down else known[1:] < known[:-1]
+    return not turns.any() and not np.isnan(values[: len(known)]).any()
+
+
+def _means(
+    difficulty: NDArray[np.float64], tokens: NDArray[np.int64], sequence: NDArray[np.int64], count: int
+) -> NDArray[np.float64]:
+    """The mean difficulty of the tokens of each sequence, summed in their order; NaN where no document has one."""
+    sums, weights = np.zeros(count), np.zeros(count)
+    known = ~np.isnan(difficulty)
+    np.add.at(sums, sequence[known], difficulty[known] * tokens[known])
+    np.add.at(weights, sequence[known], tokens[known])
+    with np.errstate(invalid="ignore"):  # none at all, or infinities of both signs
+        return sums / weights
 
 
 def _rank_correlation(values: NDArray[np.float64]) -> float | None:
@@ -164,10 +196,14 @@ def _shard_sums(out: str, shard: Shard, length: int) -> NDArray[Any]:
     sums["id"] = np.frombuffer(ids.buffers()[1], ID, len(ids), ids.offset * 16)
     sums["tokens"] = pieces
     starts = np.cumsum(pieces) - pieces
-    column = store.read_table(store.join(out, shard.path), ["input_ids"]).column(0).combine_chunks()
+    file = store.read_table(store.join(out, shard.path))
+    column = file.column("input_ids").combine_chunks()
     tokens = column.flatten().to_numpy(zero_copy_only=False) if hasattr(column.type, "value_type") else None
     if tokens is None:
         tokens = np.frombuffer(b"".join(column.to_pylist()), f"<u{column.type.byte_width // length}")
+    if "padding" in file.column_names:
+        filled = length - file.column("padding").to_numpy().astype(np.int64)
+        tokens = tokens.reshape(-1, length)[np.arange(length) < filled[:, None]]
     at = 0
     while at < len(pieces):  # some million tokens at a time: 24 bytes each
         stop = max(at + 1, int(np.searchsorted(starts, starts[at] + BATCH_TOKENS)))

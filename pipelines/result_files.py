@@ -196,6 +196,8 @@ class Curriculum:
     buckets: Any = None
     sweeps: int | None = None
     phases: Any = None
+    padding_tokens: _Natural = 0
+    sequence_spearman: float | None = None
 
     @property
     def is_sorted(self) -> bool:

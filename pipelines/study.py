@@ -293,6 +293,11 @@ class Settings:
         """Tokens of a document that stand in a row at most; 0 where documents are not cut."""
         return (self.max_document_sequences or 0) * self.sequence_length
 
+    @property
+    def begins_every(self) -> int:
+        """Tokens of a document after which a piece of it begins in a shard; 0 where documents are not cut."""
+        return self.sequence_length if self.packing == "best-fit" else self.piece_tokens
+
 
 @dataclasses.dataclass(frozen=True)
 class Study:

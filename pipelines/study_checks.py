@@ -248,9 +248,6 @@ def check_settings(settings: Settings, mistakes: list[str]) -> None:
         if recipe.rehydrate is not None and settings.strata[-1] != "cluster.class":
             mistakes.append(f"recipes.{name}.rehydrate: counts strata. Let strata end with 'cluster.class'")
     _check_curricula(settings, mistakes)
-    if settings.packing == "best-fit" and settings.curricula:
-        named = ", ".join(f"curricula.{name}" for name in settings.curricula)
-        mistakes.append(f"packing: {named} orders the documents of sequences anew. Write packing = 'concatenate'")
     if "held_out" in settings.recipes:
         mistakes.append("recipes.held_out: 'held_out' is the name of the held-out set. Choose another name")
 

@@ -17,7 +17,7 @@ Phase = Annotated[tuple[str, ...], Field(min_length=1)]
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
 class Curriculum:
-    """An order of exactly those documents that stand in one rung.
+    """An order of exactly those documents that stand in one rung; with best-fit packing, of its sequences as they are.
 
     Attributes:
         recipe: Whose rung.
