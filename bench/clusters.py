@@ -128,26 +128,38 @@ def prism_service(folder: Path) -> Iterator[str]:
         yield f"localhost:{port}"
 
 
+def job_server(name: str) -> str | None:
+    """The jar of Beam's job server of Flink or Spark, as TOKENLADDER_FLINK_JAR or TOKENLADDER_SPARK_JAR names it."""
+    return os.environ.get(f"TOKENLADDER_{name.upper()}_JAR")
+
+
 @contextlib.contextmanager
 def engine(name: str, folder: Path, workers: int = 2) -> Iterator[list[str]]:
     """What follows `--` for an engine, which runs for as long as the body.
 
     Args:
-        name: `in_memory`, `multi_threading`, `multi_processing`, `prism-loopback`, `prism-process`, `prism-external` or
-            `dask`.
+        name: `in_memory`, `multi_threading`, `multi_processing`, `dask`, or `prism-`, `flink-` or `spark-` with
+            `loopback`, `process` or `external`; Flink and Spark run inside their job servers.
         folder: For logs.
         workers: Threads or processes; Prism chooses for itself.
     """
+    kind, _, where = name.partition("-")
     mine = ["--runner=PrismRunner", f"--prism_location={prism()}"]
     if name == "dask":
         with dask_cluster(workers, folder) as address:
             yield ["--runner=DaskRunner", f"--dask_client_address={address}"]
+    elif kind in {"flink", "spark"}:
+        count = f"--parallelism={workers}" if kind == "flink" else f"--spark_master_url=local[{workers}]"
+        with worker_pool(folder) if where == "external" else contextlib.nullcontext() as pool:
+            config = [f"--environment_config={pool}"] if pool else []
+            jar = f"--{kind}_job_server_jar={job_server(kind)}"
+            yield [f"--runner={kind.capitalize()}Runner", jar, count, f"--environment_type={where.upper()}", *config]
     elif name == "prism-external":
         with worker_pool(folder) as pool, prism_service(folder) as service:
             where = [f"--job_endpoint={service}", "--environment_type=EXTERNAL", f"--environment_config={pool}"]
             yield ["--runner=PortableRunner", *where]
     elif name.startswith("prism-"):
-        yield [*mine, f"--environment_type={name.removeprefix('prism-').upper()}"]
+        yield [*mine, f"--environment_type={where.upper()}"]
     else:
         yield [f"--direct_running_mode={name}", f"--direct_num_workers={workers}"]
 
@@ -182,6 +194,9 @@ def absent(name: str) -> str | None:
     """Why an engine or a storage cannot be started here, or None."""
     if name.startswith("prism-") and prism() is None:
         return "no Prism: go install github.com/apache/beam/sdks/v2/go/cmd/prism at the version of Beam here"
+    kind = name.partition("-")[0]
+    if kind in {"flink", "spark"} and job_server(kind) is None:
+        return f"no jar: TOKENLADDER_{kind.upper()}_JAR names Beam's job server of {kind.capitalize()}"
     if name == "dask" and not program("dask").exists():
         return "no Dask: pip install 'tokenladder[dask]'"
     if name == "s3" and importlib.util.find_spec("moto") is None:

@@ -4,9 +4,11 @@
 
 Makes the corpus and the study of `tokenladder quickstart` below DIR (a small one: `--megabytes` of source files, in
 eight WARC files), builds it on each engine with each number of workers, and compares the manifests. Services are
-started and ended here: Prism, Beam's worker pool, a Dask scheduler and workers; with `--storage`, a server of s3:// or
-gs://. Engines that are not installed are named. CPU time is that of the command and of all services, start-up included.
-Then each engine runs empty tasks, which tells what it costs a part. Exit status 1 if a root hash differs.
+started and ended here: Prism, Beam's worker pool, a Dask scheduler and workers, Flink and Spark inside their job
+servers (TOKENLADDER_FLINK_JAR and TOKENLADDER_SPARK_JAR name these; bench/job_servers puts them together); with
+`--storage`, a server of s3:// or gs://. Engines that are not installed are named. CPU time is that of the command and
+of all services, start-up included. Then each engine runs empty tasks, which tells what it costs a part. Exit status 1
+if a root hash differs.
 """
 
 from __future__ import annotations
@@ -27,19 +29,12 @@ import clusters
 
 import measure
 
-ENGINES = (
-    "in_memory",
-    "multi_threading",
-    "multi_processing",
-    "prism-loopback",
-    "prism-process",
-    "prism-external",
-    "dask",
-)
-COUNTED = ("multi_threading", "multi_processing", "dask")
+WHERE = ("loopback", "process", "external")
+JAVA = tuple(f"{kind}-{where}" for kind in ("flink", "spark") for where in WHERE)
+COUNTED = ("multi_threading", "multi_processing", "dask", *JAVA)
 """Engines whose number of workers is the user's; Prism runs eight bundles at once in one process."""
 
-ENGINES = ("in_memory", *COUNTED, "prism-loopback", "prism-process", "prism-external")
+ENGINES = ("in_memory", *COUNTED, *(f"prism-{where}" for where in WHERE))
 
 TASKS = 400
 NOTHING = "json:dumps"

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from . import store
+from .job_server import JobServer
 from .processors import processors
 from .runner import Runner
 
@@ -192,7 +193,7 @@ def _prism(options: Any, arguments: Sequence[str]) -> Runner:
         raise store.UserError(f"{binary} is Prism {found}, but Beam here is {version}: {get}")
     prism.prism_location = binary
     logging.getLogger("PrismJobServer").propagate = False  # it reports each worker that it ends; failures are raised
-    _hush_servers()
+    logging.getLogger("apache_beam.utils.subprocess_server").setLevel(logging.ERROR)  # says at the end that it ends it
     return Runner("PrismRunner", options, elsewhere=_environment(options))
 
 
@@ -221,6 +222,8 @@ def _portable(options: Any, _: Sequence[str]) -> Runner:
 def _flink(options: Any, arguments: Sequence[str]) -> Runner:
     flink = _view(options, "FlinkRunnerOptions")
     master = "" if flink.flink_master in {"[local]", "[auto]"} else flink.flink_master
+    if not master and flink.parallelism < 1:
+        flink.parallelism = processors()  # a Flink inside the job server would work with one thread
     return _job_server(options, arguments, "flink", flink.flink_job_server_jar, master)
 
 
@@ -253,14 +256,8 @@ def _job_server(options: Any, arguments: Sequence[str], engine: str, jar: str | 
         missing.append(f"Java: there is no `{java}` on PATH; --job_server_java_launcher names another")
     if missing:
         raise store.UserError("\n".join([f"--runner={name} needs", *(f"- {one}" for one in missing)]))
-    _hush_servers()
     away = bool(master) and not _is_here(_reach(f"--{engine}_master", re.sub(r"^\w+://", "", master)))
-    return Runner(name, options, elsewhere=_environment(options, away=away))
-
-
-def _hush_servers() -> None:
-    """Beam warns, when the process ends, that it ends the servers that it started."""
-    logging.getLogger("apache_beam.utils.subprocess_server").setLevel(logging.ERROR)
+    return Runner(name, options, elsewhere=_environment(options, away=away), serve=JobServer(engine, options).address)
 
 
 def _environment(options: Any, *, away: bool = False) -> bool:

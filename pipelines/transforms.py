@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 _level = logging.getLogger().level
 logging.getLogger().setLevel(logging.ERROR)  # Beam warns of Google libraries that no one asked for
 import apache_beam as beam  # noqa: E402 after the level is set
+import grpc  # noqa: E402 Beam's
 from apache_beam.metrics import Metrics  # noqa: E402 the same
 from apache_beam.runners.worker import sdk_worker  # noqa: E402 the same
 
@@ -221,6 +222,7 @@ def run(transform: beam.PTransform, options: Any, *, dry: bool = False) -> None:
     beams = logging.getLogger("apache_beam")
     level = beams.level
     beams.setLevel(logging.CRITICAL)  # what fails is raised, and told once
+    _hush_channels()
     try:
         pipeline = beam.Pipeline(options=options)
         pipeline | transform
@@ -232,20 +234,22 @@ def run(transform: beam.PTransform, options: Any, *, dry: bool = False) -> None:
         finally:
             if hasattr(result, "client"):  # Dask's, one for each pipeline, which nothing else closes
                 result.client.close()
-    except BaseException:
-        _hush_channels()
-        raise
     finally:
         beams.setLevel(level)
 
 
 @functools.cache
 def _hush_channels() -> None:
-    """From now on, say nothing of threads that read for a worker: those of a failed pipeline outlive its servers."""
+    """From now on, say nothing of threads that read for a worker: they may outlive the server that they read from.
+
+    So it is when a pipeline failed, and with Flink and Spark when one is done. What is wrong comes from the runner.
+    """
     otherwise = threading.excepthook
 
     def tell(failed: threading.ExceptHookArgs) -> None:
-        if failed.thread is None or failed.thread.name != "read_grpc_client_inputs":
+        name = "" if failed.thread is None else failed.thread.name
+        hung_up = name.startswith("run_worker") and isinstance(failed.exc_value, grpc.RpcError)
+        if name != "read_grpc_client_inputs" and not hung_up:
             otherwise(failed)
 
     threading.excepthook = tell

@@ -1,7 +1,8 @@
 """One study on engines of other processes: the same bytes, hostile input survived, other versions refused.
 
 `TOKENLADDER_ENGINES=1 pytest tests/pipelines/test_engines.py` starts every engine that is installed here;
-`TOKENLADDER_FLINK_JAR` and `TOKENLADDER_SPARK_JAR` name Beam's job servers. bench/engines.py does the same at size.
+`TOKENLADDER_FLINK_JAR` and `TOKENLADDER_SPARK_JAR` name Beam's job servers, which bench/job_servers puts together.
+bench/engines.py does the same at size.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tokenladder.pipelines.engine import Engine
 
 pytestmark = pytest.mark.cluster
 ENGINES = ["multi_processing", "prism-loopback", "prism-process", "prism-external", "dask"]
+JAVA = [f"{kind}-{where}" for kind in ("flink", "spark") for where in ("loopback", "process", "external")]
 HERE = "tokenladder.tests.pipelines.misbehaving"
 
 
@@ -64,22 +66,11 @@ def made(study, tmp_path_factory):
     return little.files(little.build(study, tmp_path_factory.mktemp("made") / "out").out)
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", [*ENGINES, *JAVA])
 def test_every_engine_gives_the_same_bytes(study, made, tmp_path, start, name):
     with start(name, tmp_path) as beam:
         other = little.build(study, tmp_path / "out", beam=beam)
         assert little.differing(little.files(other.out), made) == []
-
-
-@pytest.mark.parametrize("engine", ["flink", "spark"])
-def test_a_java_engine_gives_the_same_bytes(study, made, tmp_path, engine):
-    variable = f"TOKENLADDER_{engine.upper()}_JAR"
-    jar = os.environ.get(variable)
-    if jar is None:
-        pytest.skip(f"no jar: {variable} names Beam's job server of {engine.capitalize()}")
-    beam = [f"--runner={engine.capitalize()}Runner", f"--{engine}_job_server_jar={jar}", "--environment_type=LOOPBACK"]
-    other = little.build(study, tmp_path / "out", beam=beam)
-    assert little.differing(little.files(other.out), made) == []
 
 
 @pytest.mark.parametrize("name", ["prism-process", "dask"])

@@ -1,0 +1,108 @@
+"""Job servers: started once, ended with this process however it ends, and what they said when they do not start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tokenladder.pipelines import runners, store
+from tokenladder.pipelines.job_server import JobServer
+
+LISTENS = """
+import os, socket, sys, time
+with open(os.path.join(os.path.dirname(__file__), "started"), "a") as file:
+    file.write(f"{os.getpid()}\\n")
+server = socket.create_server(("127.0.0.1", int(sys.argv[sys.argv.index("--job-port") + 1])))
+time.sleep(60)
+"""
+DIES = "import sys; print('one', *sys.argv[1:4]); print('Error: no main class'); sys.exit(3)"
+
+
+@pytest.fixture
+def chosen(tmp_path):
+    """A runner whose Java is a program of Python's."""
+
+    def make(program, engine="flink", *more):
+        jar, java = tmp_path / "server.jar", tmp_path / "java"
+        jar.touch()
+        java.write_text(f"#!{sys.executable}\n{program}\n")
+        java.chmod(0o755)
+        given = [f"--{engine}_job_server_jar={jar}", f"--job_server_java_launcher={java}", *more]
+        return runners.choose([f"--runner={engine.capitalize()}Runner", *given])
+
+    return make
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def ends(pid):
+    deadline = time.monotonic() + 20
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not alive(pid)
+
+
+@pytest.mark.parametrize("engine", ["flink", "spark"])
+def test_all_pipelines_have_one_job_server(chosen, tmp_path, engine):
+    runner = chosen(LISTENS, engine)
+    assert not (tmp_path / "started").exists()  # a build that finds everything done needs none
+    from apache_beam.options.pipeline_options import PortableOptions
+
+    first, second = (runner.settings(1)[0].view_as(PortableOptions).job_endpoint for _ in range(2))
+    assert first == second
+    socket.create_connection(("127.0.0.1", int(first.rpartition(":")[2])), timeout=5).close()
+    (pid,) = map(int, (tmp_path / "started").read_text().split())
+    runner.serve.__self__.stop()
+    assert not alive(pid)
+
+
+def test_a_job_server_that_does_not_start_says_why(chosen, tmp_path):
+    runner = chosen(DIES, "spark", "--spark_master_url=local[2]")
+    with pytest.raises(store.UserError) as error:
+        runner.settings(1)
+    told = str(error.value).splitlines()
+    assert told[0].startswith(f"The job server of spark ended with exit status 3: {tmp_path / 'java'} --add-opens=")
+    assert "--spark-master-url local[2]" in told[0]
+    assert told[-1] == "Error: no main class"
+
+
+def test_a_job_server_that_never_answers(chosen, monkeypatch):
+    monkeypatch.setattr("tokenladder.pipelines.job_server.START_SECONDS", 0.5)
+    with pytest.raises(store.UserError, match=r"The job server of flink does not answer: .*java -jar "):
+        chosen("import time; print('still loading', flush=True); time.sleep(60)").settings(1)
+
+
+def test_a_command_ends_when_who_started_it_is_killed():
+    code = (
+        "import subprocess, sys, time\n"
+        "attended = [sys.executable, '-P', '-m', 'tokenladder.pipelines.attended']\n"
+        "tell = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'\n"
+        "subprocess.Popen([*attended, sys.executable, '-c', tell], stdin=subprocess.PIPE)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as driver:
+        pid = int(driver.stdout.readline())
+        driver.send_signal(signal.SIGKILL)
+        assert ends(pid)
+
+
+def test_a_command_keeps_its_exit_status():
+    command = [sys.executable, "-P", "-m", "tokenladder.pipelines.attended", sys.executable, "-c", "exit(7)"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        assert process.wait(20) == 7
+
+
+def test_a_job_server_that_was_not_started_needs_no_end():
+    JobServer("flink", None).stop()
