@@ -14,6 +14,7 @@ import click
 from ..scaling import commands as scaling
 from ..scaling.reconcile_command import reconcile
 from ..training.reference.commands import train_reference
+from . import complete
 from . import document_commands as documents
 from .completion_command import completion
 from .init_command import init, schema
@@ -191,7 +192,7 @@ def _build(
 
 @cli.command(short_help="Write a rung in the form that another tool reads.")
 @click.argument("out", type=click.Path())
-@click.argument("rung")
+@click.argument("rung", shell_complete=complete.streams)
 @click.option(
     "--format",
     "form",
@@ -294,7 +295,7 @@ def train_quality(file: str, out: str, *, quiet: bool) -> None:
 @cli.command("train-tokenizer", short_help="Train a tokenizer, and compare it with others.")
 @click.argument("texts", nargs=-1, required=True, type=click.Path())
 @click.option("--out", "folder", required=True, help="Folder for the tokenizer and its card.")
-@click.option("--recipe", help="Of a build: whose text. The first by default.")
+@click.option("--recipe", help="Of a build: whose text. The first by default.", shell_complete=complete.recipes)
 @click.option("--type", "kind", type=click.Choice(["huggingface", "sentencepiece"]), default="huggingface")
 @click.option("--vocabulary", type=int, default=32000, show_default=True, help="Ids in all.")
 @click.option("--model", type=click.Choice(["bpe", "unigram"]), default="bpe", help="Of sentencepiece.")
@@ -341,7 +342,7 @@ def train_tokenizer(  # noqa: PLR0917 a parameter for each option
 
 @cli.command("count-tokens", short_help="Count a rung's documents under other tokenizers.")
 @click.argument("out", type=click.Path())
-@click.argument("rung")
+@click.argument("rung", shell_complete=complete.streams)
 @click.argument("tokenizers", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 def count_tokens(out: str, rung: str, tokenizers: tuple[str, ...], *, as_json: bool) -> None:

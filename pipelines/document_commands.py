@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from . import complete
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -42,10 +44,10 @@ def explain(out: str, document: str, *, as_json: bool) -> None:
 def _which(command: Any) -> Any:
     """The options by which records are chosen."""
     options = [
-        click.option("--recipe", help="The recipe; the first one by default."),
-        click.option("--rung", help="Only what stands in this rung."),
-        click.option("--stratum", help="Only what is of this stratum."),
-        click.option("--source", help="Only what is of this source."),
+        click.option("--recipe", help="The recipe; the first one by default.", shell_complete=complete.recipes),
+        click.option("--rung", help="Only what stands in this rung.", shell_complete=complete.rungs),
+        click.option("--stratum", help="Only what is of this stratum.", shell_complete=complete.strata),
+        click.option("--source", help="Only what is of this source.", shell_complete=complete.sources),
         click.option(
             "--outcome",
             "outcomes",
@@ -158,8 +160,8 @@ def _print_lines(values: Iterable[Any]) -> int:
 
 
 @click.command(short_help="Say where two recipes part, and why.")
-@click.argument("first", metavar="OUT:RECIPE")
-@click.argument("second", metavar="OUT:RECIPE")
+@click.argument("first", metavar="OUT:RECIPE", shell_complete=complete.recipes_of_builds)
+@click.argument("second", metavar="OUT:RECIPE", shell_complete=complete.recipes_of_builds)
 @click.option("--samples", default=3, type=click.IntRange(0, 10), show_default=True, help="Documents shown of a group.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, with ten documents of a group.")
 def diff(first: str, second: str, samples: int, *, as_json: bool) -> None:
@@ -210,7 +212,7 @@ def verify(out: str, *, as_json: bool, quiet: bool) -> None:
 
 @click.command(short_help="Show sequences as text.")
 @click.argument("out", type=click.Path())
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=complete.recipes_and_streams)
 @click.argument("sequences", default="0")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each sequence.")
 def decode(out: str, recipe: str, sequences: str, *, as_json: bool) -> None:

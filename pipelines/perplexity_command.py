@@ -7,11 +7,13 @@ from typing import Any
 
 import click
 
+from . import complete
+
 
 @click.command("train-perplexity", short_help="Train the language model of a perplexity score.")
 @click.argument("texts", nargs=-1, required=True)
 @click.option("--out", "folder", required=True, help="Folder for the model and its report.")
-@click.option("--recipe", help="Of a build: whose text. The first by default.")
+@click.option("--recipe", help="Of a build: whose text. The first by default.", shell_complete=complete.recipes)
 @click.option("--order", default=5, show_default=True, help="Words of the longest n-gram, up to 6.")
 @click.option("--least", default=2, show_default=True, help="Least count of n-grams of three words and more.")
 @click.option("--least-word", default=1, show_default=True, help="Least count of a word; rarer ones are unknown.")

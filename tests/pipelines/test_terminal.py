@@ -8,6 +8,7 @@ import sys
 
 import little
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from tokenladder.pipelines.cli import cli
@@ -15,6 +16,7 @@ from tokenladder.pipelines.report import NUMBERS, PAGE
 from tokenladder.pipelines.result_files import Check
 from tokenladder.pipelines.tables import show_checks, show_manifest
 from tokenladder.pipelines.terminal import show, titled
+from tokenladder.training.rung import list_rungs
 
 LONG = "a-curriculum-with-a-name-that-says-all-that-it-is-for"
 
@@ -114,6 +116,35 @@ def test_shells_complete(shell):
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert "verify" in done.stdout
     assert "build" not in done.stdout
+
+
+def completed(line, incomplete):
+    """What Tab offers after a line."""
+    found = ShellComplete(cli, {}, "tokenladder", "_TOKENLADDER_COMPLETE").get_completions(line.split(), incomplete)
+    return [(one.value if one.type == "plain" else one.type) for one in found]
+
+
+def test_names_of_a_build_are_offered(built, tmp_path):
+    out, rungs = built.out, [rung["name"] for rung in built.manifest["recipes"]["all"]["rungs"]]
+    assert completed(f"sample {out} --recipe", "") == ["all"]
+    assert completed(f"sample {out} --recipe", "x") == []
+    assert completed(f"grep the {out} --recipe all --rung", "") == rungs
+    assert completed(f"grep the {out} --recipe other --rung", "") == []
+    assert completed(f"sample {out} --source", "w") == completed(f"sample {out} --stratum", "w") == ["web"]
+    assert completed(f"export {out}", "all-") == [f"all-{rung}" for rung in rungs]
+    assert completed(f"decode {out}", "") == ["all", *list_rungs(out)]
+    assert completed(f"train-tokenizer {tmp_path} {out} --recipe", "") == ["all"]
+    assert (
+        completed("diff", str(out)) == completed("diff", f"{out}:a") == completed("diff", f"{out}/") == [f"{out}:all"]
+    )
+    assert completed(f"diff {out}:all", str(out.parent)) == ["dir"]
+
+
+@pytest.mark.parametrize("content", ["no JSON", "[]", '{"recipes": 3}', "{}"])
+def test_a_damaged_build_offers_nothing(tmp_path, content):
+    (tmp_path / "manifest.json").write_text(content)
+    assert completed(f"sample {tmp_path} --recipe", "") == completed("sample gone --rung", "") == []
+    assert completed("sample --recipe", "") == []
 
 
 def test_every_reading_command_prints_json():

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ...pipelines import complete
+
 if TYPE_CHECKING:
     from .settings import Run
 
@@ -15,7 +17,13 @@ if TYPE_CHECKING:
 @click.command("train-reference", short_help="Train small decoders on the rungs of a result.")
 @click.argument("out")
 @click.option("--runs", "folder", default="runs", help="Folder of the runs and their table.", show_default=True)
-@click.option("--rung", "wanted", multiple=True, help="RECIPE-RUNG, or a recipe for all its rungs; all by default.")
+@click.option(
+    "--rung",
+    "wanted",
+    multiple=True,
+    help="RECIPE-RUNG, or a recipe for all its rungs; all by default.",
+    shell_complete=complete.recipes_and_streams,
+)
 @click.option("--size", "sizes", multiple=True, help="LAYERSxWIDTH, such as 4x128 (the default).")
 @click.option("--seeds", default=1, help="Runs of each cell.", show_default=True)
 @click.option("--grid", help="A design in place of these: a CSV with params and tokens. --rung then names recipes.")
