@@ -229,6 +229,11 @@ def _publish(plan: Plan, value: dict[str, Any], model: bytes, found: dict[str, A
     files |= report_files(value, found)
     if model:
         files[FILES[plan.study.tokenizer.type]] = model
+    mixtures = [file for name in plan.study.settings.recipes if (file := plan.study.weights_file(name))]
+    files |= {file.path: file.data for file in mixtures}
+    for name in sorted(store.names(store.join(plan.out, "weights"))):
+        if f"weights/{name}" not in files:
+            store.remove(store.join(plan.out, "weights", name))
     for name in sorted(set(FILES.values()) - set(files)):
         store.remove(store.join(plan.out, name))  # of an earlier tokenizer
     files["manifest.json"] = (json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()

@@ -258,7 +258,7 @@ def make_draft(pool: Pool, wanted: Wanted, length: int) -> Draft:
     """
     documents, text_bytes = histogram(store.join(wanted.choices, "histograms"), "text_bytes")
     kept = {stratum: int(row.sum()) for stratum, row in text_bytes.items()}
-    counted = {stratum: size * factor(wanted, stratum) for stratum, size in kept.items()}
+    counted = {stratum: size * factor(wanted.rehydrate, stratum) for stratum, size in kept.items()}
     rungs = {rung: whole(tokens, length) for rung, tokens in wanted.budgets.items()}
     strata, weights, course = mixture(wanted, counted, max(rungs.values()), length)
     if max(rungs.values()) > SCHEDULED_AT_ONCE and not wanted.rescale:
@@ -326,11 +326,11 @@ def mixture(
     return strata, integer_weights(course.due(sequences).tolist()), course
 
 
-def factor(wanted: Wanted, stratum: str) -> Fraction:
+def factor(rehydrate: Mapping[str, float] | None, stratum: str) -> Fraction:
     """How often a stratum's text counts: by its class of clusters, the last part of its name."""
     from fractions import Fraction
 
-    factors = wanted.rehydrate or {}
+    factors = rehydrate or {}
     return Fraction(str(factors.get(stratum.rpartition("/")[2], 1)))
 
 

@@ -141,6 +141,9 @@ def assemble(  # noqa: PLR0917 everything that a manifest tells
         for key in ("permutation", "disjoint", "simulate", "alpha"):
             if getattr(own, key) is not None:
                 recipe[key] = getattr(own, key)
+        file = plan.study.weights_file(name)
+        if file is not None:
+            recipe["weights_file"] = {"path": file.path, "sha256": file.sha256, "named": file.named}
         ladder = made[name].ladder
         for n, requested in enumerate(plan.study.rungs.values()):
             recipe["rungs"][n] |= _requested(requested, settings.budget_unit, ladder.reached[n:])

@@ -111,7 +111,7 @@ def make_reaching_draft(pool: Pool, wanted: Wanted, length: int) -> ReachingDraf
     """
     documents, text_bytes = histogram(store.join(wanted.choices, "histograms"), "text_bytes")
     sizes = documents if wanted.unit == "documents" else text_bytes
-    kept = {stratum: int(row.sum()) * factor(wanted, stratum) for stratum, row in sizes.items()}
+    kept = {stratum: int(row.sum()) * factor(wanted.rehydrate, stratum) for stratum, row in sizes.items()}
     strata, weights, _ = mixture(wanted, kept, 1, length)
     targets = [[-(-budget * int(w) // ONE) for w in weights] for budget in wanted.budgets.values()]
     depends = [wanted.name, wanted.identity, pool.tokenizer["fingerprint"], strata, weights.tolist(), length]

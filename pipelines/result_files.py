@@ -136,6 +136,15 @@ class LedgerFile:
 
 
 @checked(frozen=True, config=_FORM)
+class Copy:
+    """The copy of a file that a recipe's weights were read from."""
+
+    path: _Path
+    sha256: _Hash
+    named: str
+
+
+@checked(frozen=True, config=_FORM)
 class Recipe:
     """A recipe: mixture, rungs, and where every record went."""
 
@@ -145,6 +154,8 @@ class Recipe:
     ledger: list[LedgerFile]
     checkpoints: list[list[_Natural]] = field(default_factory=list)
     course: list[Bend] = field(default_factory=list)
+    rescaled: list[str] = field(default_factory=list)
+    weights_file: Copy | None = None
 
 
 @checked(frozen=True, config=_FORM)
@@ -284,7 +295,7 @@ class Files:
 
     def unlisted(self) -> list[str]:
         """Files beside the listed ones; a running build's temporary files are none yet."""
-        folders = ("shards", "documents", "ledger", "held_out", "curricula")
+        folders = ("shards", "documents", "ledger", "held_out", "curricula", "weights")
         found = [file.path for folder in folders for file in store.list_files(store.join(self.out, folder))]
         start = len(self.out.rstrip("/")) + 1
         names = [path[start:] for path in found if not path.rpartition("/")[2].startswith(store.TEMPORARY)]

@@ -15,7 +15,7 @@ from .schema import REPEATED_LINES
 from .study_budgets import Count, Unit, expand_budgets, parse_count, short
 from .study_bursts import Bursts
 from .study_curricula import Curriculum
-from .study_weights import Weights, in_words
+from .study_weights import Weights, WeightsFile, in_words
 
 if TYPE_CHECKING:
     from ..filters.family import Family
@@ -310,6 +310,7 @@ class Study:
         tokenizer: The section's dataclass, from `tokenladder.tokenizers`.
         folder: Where relative paths start.
         text: The file as written.
+        weight_files: Files that weights were read from, by recipe.
     """
 
     settings: Settings
@@ -318,6 +319,7 @@ class Study:
     tokenizer: Any
     folder: str
     text: str
+    weight_files: dict[str, WeightsFile] = dataclasses.field(default_factory=dict)
 
     def recipe(self, name: str) -> Recipe:
         """A recipe with its base's rules and settings filled in."""
@@ -333,6 +335,13 @@ class Study:
         if recipe.weights is not None or recipe.alpha is not None:  # of the two, the one that was said last
             base = dataclasses.replace(base, weights=None, alpha=None)
         return dataclasses.replace(base, **{**own, "base": None, "keep": base.keep + recipe.keep})
+
+    def weights_file(self, name: str) -> WeightsFile | None:
+        """The file that a recipe's weights were read from, its own or its base's; None where they are in the study."""
+        recipe = self.settings.recipes[name]
+        if name in self.weight_files or recipe.base is None or recipe.weights is not None or recipe.alpha is not None:
+            return self.weight_files.get(name)
+        return self.weights_file(recipe.base)
 
     def rules(self, name: str) -> tuple[Rule, ...]:
         """All rules of a recipe: first those that its draw and the run that it simulates make, then its own."""

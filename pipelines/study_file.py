@@ -92,7 +92,7 @@ def parse(text: str, path: str) -> Study:
         raise StudyError(path, [f"not a TOML file of strings, numbers, lists and tables: {error}"]) from error
     folder = path.rpartition("/")[0] or "/"
     mistakes: list[str] = []
-    raw = read_weights(with_unit(raw, mistakes), folder, mistakes)
+    raw, weight_files = read_weights(with_unit(raw, mistakes), folder, mistakes)
     settings = _validate(Settings, {k: v for k, v in raw.items() if k not in Settings.SECTIONS}, "", mistakes)
     sources = {
         name: _source(f"sources.{name}", table, mistakes)
@@ -108,7 +108,7 @@ def parse(text: str, path: str) -> Study:
     assert settings is not None  # noqa: S101 no mistake was found
     located = {name: _located(source, folder) for name, source in sources.items() if source is not None}
     families = {name: score for name, score in scores.items() if score is not None}
-    study = Study(settings, located, families, tokenizer, folder, text)
+    study = Study(settings, located, families, tokenizer, folder, text, weight_files)
     check_inherited(study, mistakes)
     check_trained(study, mistakes)
     if mistakes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import tomllib
@@ -55,37 +56,71 @@ def parse_weights(value: object) -> dict[str, float] | tuple[Bend, ...] | None:
     return tuple(_bend(bend) for bend in value)
 
 
-def read_weights(raw: dict[str, Any], folder: str, mistakes: list[str]) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class WeightsFile:
+    """A file that a recipe's weights name.
+
+    Attributes:
+        named: As the study names it.
+        data: What it held when the study was read.
+    """
+
+    named: str
+    data: bytes
+
+    @property
+    def sha256(self) -> str:
+        """The hash of what it held, in hex digits."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def path(self) -> str:
+        """Where a result keeps a copy, relative to its folder."""
+        return f"weights/{self.sha256}.{'toml' if self.named.endswith('.toml') else 'json'}"
+
+
+def read_weights(
+    raw: dict[str, Any], folder: str, mistakes: list[str]
+) -> tuple[dict[str, Any], dict[str, WeightsFile]]:
     """A study's tables with what stands in the files that their weights name.
 
     Args:
         raw: As the study has them; left as they are.
         folder: Where relative paths start.
         mistakes: Grows by a line for each file that holds no weights.
+
+    Returns:
+        The tables, and by recipe the files that were read.
     """
     recipes = raw.get("recipes")
     if not isinstance(recipes, dict):
-        return raw
-    read = {}
+        return raw, {}
+    read, files = {}, {}
     for name, recipe in recipes.items():
         path = recipe.get("weights") if isinstance(recipe, dict) else None
         if isinstance(path, str):
             try:
-                read[name] = {**recipe, "weights": _in_file(store.absolute(path, folder))}
+                files[name] = WeightsFile(path, store.read_bytes(store.absolute(path, folder)))
+                read[name] = {**recipe, "weights": weights_in(files[name].data, toml=path.endswith(".toml"))}
             except (OSError, TypeError, ValueError, RecursionError) as error:
                 mistakes.append(f"recipes.{name}.weights: {path}: {_why(error)}")
                 read[name] = {key: value for key, value in recipe.items() if key != "weights"}
-    return {**raw, "recipes": {**recipes, **read}}
+    return {**raw, "recipes": {**recipes, **read}}, files
 
 
 def _why(error: Exception) -> str:
     return "there is no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
 
 
-def _in_file(path: str) -> Any:
-    """Weights of a JSON or TOML file: its shares, its bends, or the first mixture of what `tokenladder fit` wrote."""
-    text = store.read_bytes(path).decode()
-    value = tomllib.loads(text) if path.endswith(".toml") else json.loads(text)
+def weights_in(data: bytes, *, toml: bool) -> Any:
+    """Weights of a JSON or TOML file: its shares, its bends, or the first mixture of what `tokenladder fit` wrote.
+
+    Raises:
+        ValueError: It is no such file, or holds no weights.
+        TypeError: It holds something else.
+    """
+    text = data.decode()
+    value = tomllib.loads(text) if toml else json.loads(text)
     # what a study cannot hold is refused here, as it is in a study's own text: dates, NaN, halves of surrogate pairs
     json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     if isinstance(value, dict) and "fits" in value:

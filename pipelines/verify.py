@@ -18,6 +18,7 @@ from . import store
 from .recount_curricula import Order
 from .recount_ledger import Ledger
 from .recount_stream import Stream
+from .recount_weights import check_weights
 from .result_files import ID, Check, Files, Manifest, told, told_check
 
 __all__ = ["Check", "verify"]
@@ -64,6 +65,7 @@ def verify(out: str) -> list[Check]:
         stream = Stream(files, manifest, recipe, name)
         Ledger(files, manifest, stream, held).count()
         checks += stream.check()
+        checks += check_weights(files, recipe, name)
     for name in manifest.curricula:
         checks += Order(files, manifest, name).check()
     faults["Files"] += files.faults

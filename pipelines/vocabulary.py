@@ -11,6 +11,7 @@ from ..tokenizers.fast_path import PROBES
 from ..tokenizers.loading import load_bytes
 from ..tokenizers.sections import TokenizerSection
 from . import ladders, store
+from .drafts import factor
 from .plan import FORMAT
 from .pool import PIPELINES, numbered
 from .selection import Wanted, choose_recipes, reserve
@@ -104,7 +105,7 @@ def _quotas(
 ) -> tuple[dict[str, int], dict[str, NDArray[np.int64]]]:
     """Bytes of each stratum in the sample, and the bytes that there are by bucket of priority."""
     _, text_bytes = ladders.histogram(store.join(choices.folder, "histograms"), "text_bytes")
-    kept = {name: int(sizes.sum()) for name, sizes in text_bytes.items()}
+    kept = {name: int(sizes.sum()) * factor(recipe.rehydrate, name) for name, sizes in text_bytes.items()}
     shares, _ = stratum_weights(means(recipe.weights, largest), kept)
     if recipe.weights is None and recipe.alpha is not None:
         shares = tempered(shares, recipe.alpha)

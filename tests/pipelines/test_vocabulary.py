@@ -6,7 +6,7 @@ import little
 import pyarrow as pa
 import pytest
 
-from tokenladder.pipelines import store
+from tokenladder.pipelines import store, vocabulary
 from tokenladder.pipelines.export import export
 from tokenladder.pipelines.rungs import open_result
 from tokenladder.pipelines.study_file import StudyError, load
@@ -83,6 +83,28 @@ def test_it_is_trained_on_a_recipe_without_what_is_held_out_or_near_it(tmp_path)
         for source in "wc"
     }
     assert sizes == {"w": 4500, "c": 1500}
+
+
+def test_a_sample_counts_strata_as_the_recipe_does(tmp_path, monkeypatch):
+    rows = little.corpus(2, 80, prefix="c")
+    rows += [{"id": f"again{n}", "text": rows[0]["text"]} for n in range(12)]
+    source = {"code": little.write_jsonl(tmp_path / "code.jsonl", rows)}
+    found = []
+
+    def sampled_texts_of(folder, needed):
+        found.append(needed)
+        return sampled_texts(folder, needed)
+
+    monkeypatch.setattr(vocabulary, "sampled_texts", sampled_texts_of)
+    for factors in ({}, {"rehydrate": {"11-100": 5}}):
+        settings = {"recipes": {"web": factors}, "strata": ["source", "cluster.class"], "tokenizer": BPE}
+        little.build(little.write_study(tmp_path, source, budgets=[1280], **settings), tmp_path / f"out{len(found)}")
+    text = {True: len(rows[0]["text"]), False: sum(len(row["text"]) for row in rows[1:80])}
+    for times, needed in zip((1, 5), found, strict=True):
+        whole = text[False] + times * text[True]
+        assert needed == {
+            "code/1": 6000 * text[False] // whole, "code/11-100": 6000 * times * text[True] // whole
+        }  # fmt: skip
 
 
 def test_a_sample_is_the_same_however_documents_are_dealt(tmp_path):
