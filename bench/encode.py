@@ -120,6 +120,7 @@ def corpus_of(corpus: Path, megabytes: int) -> Path:
 def _one_core() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     os.environ.update(RAYON_NUM_THREADS="1", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # as `tokenladder build` has it
 
 
 def main() -> None:

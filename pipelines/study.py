@@ -256,7 +256,7 @@ class Settings:
         curricula: Orders of a rung's documents; by name.
         shard_tokens: Tokens in a shard at most.
         input_ids: How shards keep token ids: `list`, which every reader of Parquet knows, or `binary`, each sequence as
-            its ids' little-endian bytes, written and read some twenty times as fast.
+            its ids' little-endian bytes, written and read some ten times as fast.
         max_document_sequences: Of one document stand so many in a row at most: a longer one is cut into pieces of so
             many, each with a place of its own in the order.
         packing: `concatenate` fills every sequence and cuts documents where one ends; `best-fit` cuts only documents
