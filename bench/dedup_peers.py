@@ -37,7 +37,12 @@ PACKAGES = {
     "rensa": ("rensa==0.5.0", "pyarrow"),
     "gaoya": ("gaoya==0.2.2", "pyarrow"),
     "text-dedup": ("text-dedup==0.4.0",),
+    "data-juicer": ("py-data-juicer==1.6.1", "aiohttp", "ray", "pyarrow"),  # it imports these two, and asks for neither
+    "dolma": ("dolma==1.2.1",),
+    "nemo-curator": ("nemo-curator[text-cpu]==1.4.0", "transformers<6"),
 }
+WITHOUT = {"dolma", "nemo-curator"}
+"""Those that find no near duplicates here: Dolma's filters find equal texts, and NeMo Curator's MinHash needs a GPU."""
 REPOSITORY = "https://github.com/allenai/duplodocus"
 REVISION = "8d791ba4c7ec317fe2df7c273885376a699523ca"
 ONE_THREAD = {
@@ -116,7 +121,7 @@ def signing_seconds(name: str, program: Path, documents: Path) -> float:
     Raises:
         UnavailableError: The tool has no such step, or it failed.
     """
-    if name == BY_CARGO:
+    if name in {BY_CARGO, "data-juicer"}:
         raise UnavailableError("its command makes no signatures alone")
     return float(json.loads(checked([*command(name, program), "sign", documents]).output.splitlines()[-1])["cpu"])
 

@@ -95,7 +95,7 @@ def ours(documents: Path, tokenizer: Path, out: Path, kind: str) -> dict[str, An
 
     fill = {"tokenizer": str(tokenizer), "path": f"{documents}/*.parquet", "kind": kind}
     texts = {key: json.dumps(value) for key, value in fill.items()}
-    study = parse(STUDY.format(tokens=_count(documents, tokenizer), **texts), str(out / "study.toml"))
+    study = parse(STUDY.format(tokens=count(documents, tokenizer), **texts), str(out / "study.toml"))
     with building_with(Stages):
         manifest = module.build(make_plan(study, str(out / "built")), Reporter(quiet=True))
     rung = manifest["recipes"]["all"]["rungs"][-1]
@@ -163,7 +163,7 @@ def _our_run(corpus: Path, folder: Path, kind: str) -> dict[str, Any]:
     return run  # type: ignore[no-any-return] # a dict
 
 
-def _count(documents: Path, tokenizer: Path) -> int:
+def count(documents: Path, tokenizer: Path) -> int:
     """Tokens of all documents, in whole sequences."""
     engine, total = HuggingFaceTokenizer(tokenizer.read_bytes()), 0
     for path in sorted(documents.glob("*.parquet")):

@@ -226,6 +226,40 @@ def dedup_text_dedup(documents: Path, out: Path) -> list[int]:
     return [minhash.uf.find(n) for n in range(count)]
 
 
+def dedup_data_juicer(documents: Path, out: Path) -> list[int]:
+    """Its executor with one operator, in this process: what shares a band is a duplicate, without a threshold."""
+    import pyarrow.parquet as pq
+    from data_juicer.config import init_configs
+    from data_juicer.core import DefaultExecutor
+    from data_juicer.ops.deduplicator import document_minhash_deduplicator as module
+
+    made = []
+
+    class Kept(module.UnionFind):  # type: ignore[misc] # only the executor holds it otherwise
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+
+    module.UnionFind = Kept
+    options = {"window_size": NGRAM, "num_permutations": BANDS * ROWS, "num_bands": BANDS, "num_rows_per_band": ROWS}
+    recipe = {
+        "dataset_path": str(documents),
+        "export_path": str(out / "kept.jsonl"),
+        "np": 1,
+        "use_cache": False,
+        "process": [{"document_minhash_deduplicator": options}],
+    }
+    config = out / "recipe.json"
+    config.write_text(json.dumps(recipe))
+    DefaultExecutor(init_configs(["--config", str(config)])).run()
+    count = sum(pq.read_metadata(file).num_rows for file in documents.glob("*.parquet"))
+    roots = [made[0].find(n) for n in range(count)]
+    kept = [int(json.loads(line)["id"]) for line in (out / "kept.jsonl").read_text().splitlines()]
+    if kept != [n for n, root in enumerate(roots) if n == root]:
+        raise SystemExit("Error: Data-Juicer has read the documents in another order")
+    return roots
+
+
 SIGN: dict[str, Callable[[Sequence[str]], Any]] = {
     "datasketch": sign_datasketch,
     "rensa": sign_rensa,
@@ -239,6 +273,7 @@ DEDUP: dict[str, Callable[[Path, Path], list[int]]] = {
     "gaoya": dedup_gaoya,
     "datatrove": dedup_datatrove,
     "text-dedup": dedup_text_dedup,
+    "data-juicer": dedup_data_juicer,
 }
 
 

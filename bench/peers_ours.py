@@ -1,0 +1,34 @@
+"""TokenLadder's Gopher rules over Parquet, and their survivors. Run by peers.py.
+
+python bench/peers_ours.py {unicode,english} DOCUMENTS OUT
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tokenladder.filters.gopher import Gopher
+from tokenladder.filters.repetition import Repetition
+
+ROWS = 1000
+
+
+def main() -> None:
+    """Score all rows, and write those that pass."""
+    words, documents, out = sys.argv[1:]
+    scores = Repetition(words=words), Gopher(words=words)
+    for file in sorted(Path(documents, "parquet").glob("*.parquet")):
+        opened = pq.ParquetFile(file)
+        with pq.ParquetWriter(Path(out, "kept", file.name), opened.schema_arrow) as kept:
+            for batch in opened.iter_batches(ROWS):
+                repetition, gopher = (pc.equal(score.score(batch)["reason"], "pass") for score in scores)
+                kept.write_table(pa.Table.from_batches([batch]).filter(pc.and_(repetition, gopher)))
+
+
+if __name__ == "__main__":
+    main()
