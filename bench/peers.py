@@ -13,6 +13,7 @@ Near duplicates by MinHash are dedup.py's, WARC to tokens end_to_end.py's. Each 
 below DIR. All run on one core, one after the other in each round; a figure is the median processor time of all
 processes of a command, less that of the same command on 20 documents, which is given by itself. What cannot run is
 named with what it said. JSONL for Dolma and Parquet for the others hold the same rows; neither conversion counts.
+Our rules and tokens and datatrove's rules are timed inside their process: of ours, start-up is nearly all.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ from dedup import names
 
 import builds
 import dedup_peers
-import encode
 import measure
 from dedup_peers import UnavailableError
 from scores_text import documents as english_documents
@@ -115,20 +115,25 @@ def run(step: str, tool: str, python: Path, documents: Path, *, out: Path, token
 
 
 def run_ours(step: str, tool: str, documents: Path, out: Path, tokenizer: Path) -> Run:
-    """Our command line for equal documents and for tokens; our scores over Parquet for rules."""
+    """Our command line for equal documents, our scores over Parquet for rules, all stages of a build for tokens."""
     if step == "equal":
         usage = checked([*dedup_peers.COMMAND_LINE, documents / "parquet", "--out", out / "kept"])
         return Run(usage.cpu, ids(out / "kept"))
     if step == "rules":
         usage = checked([sys.executable, HERE / "peers_ours.py", tool.rpartition(" ")[2], documents, out])
-        return Run(usage.cpu, ids(out / "kept"))
-    study, built = out / "study.toml", out / "built"
-    tokens = encode.count(documents / "parquet", tokenizer)
-    paths = {"tokenizer": str(tokenizer), "path": f"{documents}/parquet/*.parquet", "kind": "list"}
-    study.write_text(encode.STUDY.format(tokens=tokens, **{key: json.dumps(value) for key, value in paths.items()}))
-    usage = checked([sys.executable, "-m", "tokenladder", "build", study, "--out", built, "--quiet"])
-    rung = json.loads((built / "manifest.json").read_text())["recipes"]["all"]["rungs"][-1]
-    return Run(usage.cpu, tokens=rung["tokens"])
+        return Run(json.loads(usage.output.splitlines()[-1])["cpu"], ids(out / "kept"))
+    words = [
+        sys.executable,
+        HERE / "encode.py",
+        "--corpus",
+        tokenizer.parent,
+        "--ours",
+        documents / "parquet",
+        out,
+        "list",
+    ]
+    found = json.loads(checked(words).output.splitlines()[-1])
+    return Run(sum(found["stages"].values()), tokens=found["tokens"])
 
 
 def run_datatrove(step: str, python: Path, documents: Path, out: Path, tokenizer: Path) -> Run:
