@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from .numpy_data import arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def tensorflow_dataset(stream: Stream, size: int, *, position: int = 0, rank: int = 0, ranks: int = 1) -> Any:
-    """The run in batches: int32 tensors of shape (n, length), in order.
+    """The run in batches: `input_ids` and `labels`, int32 tensors of shape (n, length), in order.
+
+    Labels are -100 at padding and not shifted. Keras takes pairs and a loss that leaves these out:
+    `dataset.map(lambda batch: (batch["input_ids"][:, :-1], batch["labels"][:, 1:]))` and
+    `SparseCategoricalCrossentropy(from_logits=True, ignore_class=-100)`.
 
     Args:
         stream: The run.
@@ -32,7 +36,7 @@ def tensorflow_dataset(stream: Stream, size: int, *, position: int = 0, rank: in
 
     def batches() -> Iterator[Any]:
         for batch in stream.batches(size, position=position, rank=rank, ranks=ranks):
-            yield batch.tokens.astype(np.int32)
+            yield arrays(batch)
 
     form = tf.TensorSpec((None, stream.length), tf.int32)
-    return tf.data.Dataset.from_generator(batches, output_signature=form)
+    return tf.data.Dataset.from_generator(batches, output_signature={"input_ids": form, "labels": form})

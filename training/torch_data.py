@@ -22,7 +22,7 @@ def tensors(batch: Batch) -> dict[str, Any]:
     return {"input_ids": ids, "labels": torch.from_numpy(batch.labels()) if batch.padding.any() else ids}
 
 
-class Sequences(Dataset):
+class Sequences(Dataset[dict[str, Any]]):
     """A run by position: item i is its sequence i, whoever asks.
 
     Args:
@@ -46,7 +46,7 @@ class Sequences(Dataset):
         return [{name: column[n] for name, column in every.items()} for n in range(len(positions))]
 
 
-class Batches(IterableDataset):
+class Batches(IterableDataset[Any]):
     """A run in batches, for a DataLoader with `batch_size=None`; any number of workers gives the same batches in order.
 
     It keeps the protocol of torchdata's StatefulDataLoader. That state is of one number of workers; to go on with

@@ -45,8 +45,28 @@ def documents_of(tokens, seed):
     return pieces
 
 
-def make(folder, recipes=None, *, dtype="uint16", binary=False, length=LENGTH, held_out=None, vocabulary=VOCABULARY):
+def pad(tokens):
+    """Make the last 0 to 4 tokens of each row padding, after a document's end; how many, a row each."""
+    padding = np.arange(len(tokens)) % 5
+    for row, count in zip(tokens, padding, strict=True):
+        row[len(row) - count - 1 :] = END
+    return padding
+
+
+def make(
+    folder,
+    recipes=None,
+    *,
+    dtype="uint16",
+    binary=False,
+    length=LENGTH,
+    held_out=None,
+    vocabulary=VOCABULARY,
+    padded=False,
+):
     """A build; `recipes` gives for each recipe the sequences of its shards. Its rungs hold 1, 2, … shards.
+
+    Padded, it is as packed by best fit: sequence i ends with i % 5 tokens of padding.
 
     Returns the tokens of each recipe, shape (sequences, length).
     """
@@ -57,7 +77,8 @@ def make(folder, recipes=None, *, dtype="uint16", binary=False, length=LENGTH, h
         rng = np.random.default_rng([len(name), *name.encode()])
         tokens = rng.integers(0, vocabulary, (sum(counts), length)).astype(dtype)
         tokens[rng.random(tokens.shape) < 0.15] = END
-        pieces = documents_of(tokens, name)
+        padding = pad(tokens) if padded and name != "held_out" else np.zeros(len(tokens), np.int64)
+        pieces = [piece for piece in documents_of(tokens, name) if piece[1] < length - padding[piece[0]]]
         shards, first = [], 0
         for n, count in enumerate(counts):
             mine = [piece for piece in pieces if first <= piece[0] < first + count]
@@ -69,6 +90,8 @@ def make(folder, recipes=None, *, dtype="uint16", binary=False, length=LENGTH, h
                     "document_starts": pa.array(starts, pa.list_(pa.int32())),
                 }
             )
+            if padded and name != "held_out":
+                table = table.append_column("padding", pa.array(padding[first : first + count], pa.int32()))
             stands = pa.table(
                 {
                     "sequence": pa.array([p[0] for p in mine], pa.int64()),
@@ -95,6 +118,7 @@ def make(folder, recipes=None, *, dtype="uint16", binary=False, length=LENGTH, h
     manifest = {
         "name": "by-hand",
         "seed": 7,
+        **({"packing": "best-fit"} if padded else {}),
         "sequence_length": length,
         "tokenizer": {
             "identity": {"type": "bytes"},

@@ -136,8 +136,8 @@ def test_without_tensorflow_its_dataset_says_what_to_install(rung, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore")
 def test_hugging_faces_trainer_trains_on_a_run(torch, rung, tmp_path):
-    transformers = pytest.importorskip("transformers", reason=WITHOUT)
-    pytest.importorskip("accelerate", reason=WITHOUT)
+    transformers = pytest.importorskip("transformers", reason=WITHOUT, exc_type=ImportError)
+    pytest.importorskip("accelerate", reason=WITHOUT, exc_type=ImportError)
     from tokenladder.training.torch_data import Sequences
 
     config = transformers.LlamaConfig(

@@ -52,7 +52,8 @@ class Block(nn.Module):
         seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None)
         x = x + self.attended(seen.transpose(1, 2).reshape(count, length, width))
         gate, up = self.gate(self.before_feed(x)).chunk(2, dim=-1)
-        return x + self.fed(functional.silu(gate) * up)
+        out: Tensor = x + self.fed(functional.silu(gate) * up)
+        return out
 
 
 def rotations(positions: Tensor, width: int) -> tuple[Tensor, Tensor]:
