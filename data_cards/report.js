@@ -71,6 +71,15 @@
   };
   document.querySelectorAll(".try").forEach(threshold);
 
+  // With the keyboard one stops only at boxes that can be scrolled.
+  const stops = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      const scrolls = target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight;
+      target.tabIndex = scrolls ? 0 : -1;
+    }
+  });
+  document.querySelectorAll(".scroll").forEach((box) => stops.observe(box));
+
   // Samples, with search and filters.
   const list = document.getElementById("samples-list");
   if (!list) return;
@@ -85,7 +94,10 @@
     node.value = value;
     select.append(node);
   };
-  const name = (one) => one[0].replaceAll("_", " ") + (one[1] ? `: ${one[1]}` : "");
+  const name = (one) => {
+    const outcome = one[0].replaceAll("_", " ");
+    return one[1] && one[1] !== outcome ? `${outcome}: ${one[1]}` : outcome;
+  };
   const fill = () => {
     const found = new Map();
     for (const sample of data.samples) {
@@ -100,22 +112,25 @@
   recipe.value = data.recipes[data.recipes.length - 1];
   option(source, "", "any");
   for (const one of [...new Set(data.samples.map((sample) => sample.source))].sort()) option(source, one, one);
-  const told = (one) => {
+  const told = (one, document) => {
     const words = name(one);
     if (one[0] === "kept") return `${words}: ${number(one[3])} tokens, from rung ${one[4]} on`;
-    return one[2] ? `${words} (near ${one[2]})` : words;
+    return one[2] && one[2] !== document ? `${words} (near ${one[2]})` : words;
   };
   const card = (sample) => {
     const box = make("article", undefined, "sample");
-    box.append(make("h3", sample.name));
+    const heading = make("h3", sample.name);
+    heading.dir = "auto";
+    box.append(heading);
     box.append(make("p", `${sample.source} · ${number(sample.bytes)} bytes of text · read from ${sample.record}`, "soft"));
     const fates = make("ul");
-    for (const one of data.recipes) fates.append(make("li", `${one}: ${told(sample.fates[one])}`));
+    for (const one of data.recipes) fates.append(make("li", `${one}: ${told(sample.fates[one], sample.document)}`));
     box.append(fates);
     if (sample.text) {
       const text = make("pre", sample.text);
       text.tabIndex = 0;
       text.dir = "auto";
+      text.setAttribute("role", "group");
       text.setAttribute("aria-label", "How the text begins");
       box.append(text);
     }
@@ -135,6 +150,7 @@
       return words.every((word) => text.includes(word));
     });
     list.replaceChildren(...fits.slice(0, shown).map(card));
+    list.querySelectorAll("pre").forEach((box) => stops.observe(box));
     status.textContent = `${number(fits.length)} of ${number(data.samples.length)} samples; ${number(Math.min(shown, fits.length))} shown`;
     more.hidden = fits.length <= shown;
   };

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import math
+import unicodedata
 from importlib import resources
 from typing import Any
 
@@ -90,13 +91,23 @@ def _json(value: Any) -> Markup:
     return Markup(text)  # noqa: S704 escaped just above
 
 
+_JOINERS = "\u200c\u200d"
+"""Signs without a width that words of Persian and Indic scripts are spelled with, and that make one emoji of some."""
+
+
 def visible(value: object) -> str:
     """Text in which signs that cannot be seen, or that turn the direction of writing, are replaced.
+
+    Spaces of any width, ends of lines and joiners stay.
 
     >>> visible(f"a{chr(0x202E)}b") == f"a{chr(0xFFFD)}b"
     True
     """
-    return "".join(sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}" for sign in str(value))
+    return "".join(sign if _is_seen(sign) else "\N{REPLACEMENT CHARACTER}" for sign in str(value))
+
+
+def _is_seen(sign: str) -> bool:
+    return sign.isprintable() or sign in "\n\t" or sign in _JOINERS or unicodedata.category(sign) == "Zs"
 
 
 def _readable(sample: dict[str, Any]) -> dict[str, Any]:
@@ -122,12 +133,13 @@ def _number(value: float) -> str:
 def _short(value: float) -> str:
     """A number of a scale, in few signs.
 
-    >>> _short(0.125), _short(1536.0), _short(786432.0)
-    ('0.125', '1,536', '786k')
+    >>> _short(0.125), _short(1536.0), _short(786432.0), _short(999_936)
+    ('0.125', '1,536', '786k', '1M')
     """
-    for bound, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= bound:
-            return f"{value / bound if unit != 'k' else value / 1e3:.3g}{unit}"
+    if abs(value) >= 1e4:
+        value = float(f"{value:.3g}")  # first, or 999,936 would be 1e+03k
+        bound, unit = next(one for one in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")) if abs(value) >= one[0])
+        return f"{value / bound:.3g}{unit}" if abs(value) < 1e15 else f"{value:.3g}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 

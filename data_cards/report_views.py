@@ -138,6 +138,9 @@ def values(found: dict[str, Any], recipes: Sequence[str]) -> list[dict[str, Any]
             for bound in ("min", "max"):
                 if rule[bound] is not None and rule["near"] is None:
                     marks.setdefault(rule["score"], []).append((rule[bound], f"{name}: {rule['text']}"))
+            if rule["min"] is None:  # else its only cut is there
+                cuts = rule["cuts"][:MOST_CUTS]
+                marks.setdefault(rule["score"], []).extend((cut, f"{name}: {rule['text']}") for cut in cuts)
     out = []
     for address, chart in sorted(found["values"].items(), key=lambda item: (item[0] != "text_bytes", item[0])):
         if chart is None:
@@ -204,7 +207,8 @@ def rules(manifest: dict[str, Any], found: dict[str, Any]) -> dict[str, list[dic
             if segments and len(segments["low"]) > 1:
                 edges, seen, passing = _bars(segments)
                 one |= {"seen": seen, "passing": passing, "ticks": ticks(edges), "edges": edges}
-                one["marks"] = [p for b in one["bounds"] if (p := charts.place_of(rule[b], edges)) is not None]
+                marked = [rule[b] for b in one["bounds"]] or rule["cuts"][:MOST_CUTS]
+                one["marks"] = [p for value in marked if (p := charts.place_of(value, edges)) is not None]
                 inside = segments["counts"][segments["min_at"] : segments["max_at"]]
                 one["passed"], one["others"] = sum(r[2] for r in inside), sum(r[2] for r in segments["counts"])
                 if one["bounds"]:
@@ -217,6 +221,9 @@ def rules(manifest: dict[str, Any], found: dict[str, Any]) -> dict[str, list[dic
 
 
 BARS = 48
+
+MOST_CUTS = 12
+"""Thresholds of one `top` rule that are drawn, where it has one for each stratum; the least ones."""
 
 
 def _bars(segments: dict[str, Any]) -> tuple[list[float], list[int], list[int]]:

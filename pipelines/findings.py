@@ -195,11 +195,11 @@ def _rule(found: Found, name: str, n: int, rule: Rule, recipes: list[dict[str, A
             sums[number, passes] = [a + b for a, b in zip(mine, counts, strict=True)]
         for label, counts in one["labels"].items():
             labels[label] = [a + b for a, b in zip(labels.get(label, [0] * 4), counts, strict=True)]
-    least, most = rule.min, rule.max
+    least, most, cuts = rule.min, rule.max, list[float]()
     if rule.top is not None:
         recipe = next(one["recipe"] for one in recipes if one["name"] == name)
-        cuts = list(recipe["cuts"][str(n)].values())
-        least = bins.value_of(cuts[0][0]) if rule.within is None and cuts else None
+        cuts = sorted(bins.value_of(cut[0]) for cut in recipe["cuts"][str(n)].values())
+        least = cuts[0] if rule.within is None and cuts else None
     allowed = [rule.is_] if rule.is_ is not None else list(rule.in_ or ())
     listed = sorted(labels, key=lambda label: (label not in allowed, -labels[label][0], label))
     return {
@@ -209,6 +209,7 @@ def _rule(found: Found, name: str, n: int, rule: Rule, recipes: list[dict[str, A
         "near": rule.near,
         "min": least,
         "max": most,
+        "cuts": cuts,
         "segments": bins.segments(sums, least, most),
         "allowed": allowed,
         "labels": [[label, *labels[label]] for label in listed[: max(MOST_LABELS, len(allowed))]],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
+import math
 
 import hypothesis.strategies as st
 import little
@@ -16,6 +17,7 @@ from tokenladder.pipelines.report import NUMBERS, PAGE, write_report
 from tokenladder.pipelines.view import descending
 
 LEAST, MOST = 30, 70
+NAMES = "all", "best", "each", "some"
 RULES = [{"score": "lengths.words", "min": LEAST, "max": MOST}, {"score": "kind", "in": ["page", "plain"]}]
 
 
@@ -38,6 +40,7 @@ def built(tmp_path_factory, rows):
             "all": {},
             "some": {"keep": RULES[:1]},
             "best": {"keep": [{"score": "lengths.words", "top": 0.5}]},
+            "each": {"keep": [{"score": "lengths.words", "top": 0.5, "within": "strata"}]},
         },
         curricula={"easy": {"recipe": "all", "rung": 30 * little.LENGTH, "sort": "lengths.words"}},
     )
@@ -76,12 +79,23 @@ def test_a_top_rule_cuts_where_the_ledger_says(found, built):
     lost = [row for row in built.ledger("best") if row["outcome"] == "dropped"]
     assert counts[:first, 0].sum() == len(lost) > 0
     assert rule["segments"]["low"][first] == rule["min"]
+    assert rule["cuts"] == [rule["min"]]
+
+
+def test_a_top_rule_cuts_each_stratum(found, built, rows):
+    sizes = {row["id"]: words(row["text"]) for some in rows.values() for row in some}
+    least = dict.fromkeys(rows, math.inf)
+    for row in built.ledger("each"):
+        if row["outcome"] in {"kept", "duplicate", "over_budget"}:
+            least[row["source"]] = min(least[row["source"]], sizes[row["name"]])
+    assert found["rules"]["each"][0]["cuts"] == sorted(least.values())
+    assert "Cut at {:g} to {:g}, by stratum".format(*sorted(least.values())) in (built.out / PAGE).read_text()
 
 
 def test_histograms_hold_every_document_and_every_kept_one(found, built, rows):
     for one in (found["values"]["text_bytes"], found["values"]["lengths.words"]):
         sums = {group: sum(counts) for group, counts in one["counts"].items()}
-        kept = {name: sum(row["outcome"] == "kept" for row in built.ledger(name)) for name in ("all", "best", "some")}
+        kept = {name: sum(row["outcome"] == "kept" for row in built.ledger(name)) for name in NAMES}
         expected = {f"source {name}": len(some) for name, some in rows.items()}
         assert sums == expected | {f"recipe {name}": n for name, n in kept.items()}
         assert one["edges"] == sorted(set(one["edges"]))
@@ -101,7 +115,7 @@ def test_labels(found, rows):
 
 
 def test_overlaps_are_those_of_the_ledgers(found, built):
-    ledgers = {name: {row["name"]: row for row in built.ledger(name)} for name in ("all", "best", "some")}
+    ledgers = {name: {row["name"]: row for row in built.ledger(name)} for name in NAMES}
     for name, ledger in ledgers.items():
         kept = [row for row in ledger.values() if row["outcome"] == "kept"]
         texts = {row["name"] for row in kept}
@@ -134,7 +148,7 @@ def test_samples_show_each_reason_of_each_recipe(found, built, rows):
     shown = found["samples"]
     for sample in shown:
         assert sample["text"] == texts[sample["name"]][: survey.SHOWN]
-    for name in ("all", "best", "some"):
+    for name in NAMES:
         groups = collections.Counter((row["outcome"], row["reason"]) for row in built.ledger(name))
         of = collections.Counter(tuple(sample["fates"][name][:2]) for sample in shown)
         assert {group: min(n, survey.SAMPLES) <= of[group] for group, n in groups.items()} == dict.fromkeys(
@@ -193,11 +207,11 @@ def test_the_page_is_written_again_and_elsewhere(built, tmp_path):
             r"report\.json: was made by another version\. Build the study",
         ),
         (
-            {"manifest.json": '{"recipes": {}, "counts": {}}', NUMBERS: '{"form": 1}'},
+            {"manifest.json": '{"recipes": {}, "counts": {}}', NUMBERS: '{"form": 2}'},
             r"report\.json or manifest\.json: is damaged: there is no 'samples'\. Build the study again",
         ),
         (
-            {"manifest.json": '{"recipes": {"a": 3}, "counts": {}}', NUMBERS: '{"form": 1, "samples": [], "kept": []}'},
+            {"manifest.json": '{"recipes": {"a": 3}, "counts": {}}', NUMBERS: '{"form": 2, "samples": [], "kept": []}'},
             r"report\.json or manifest\.json: is damaged: list indices must be integers or slices, not str\. Build",
         ),
     ],
