@@ -16,7 +16,7 @@ from .ladder import BUCKETS, ORDERED, Group, groups, groups_json
 from .parts import read_all
 from .plan import FORMAT, whole
 from .schedule import ONE, Course, integer_weights, prefix_counts
-from .shares import along, share_left, stratum_weights, tempered
+from .shares import along, refilled, stratum_weights, tempered
 from .study_weights import Bend
 
 if TYPE_CHECKING:
@@ -221,14 +221,9 @@ class Draft:
         if not short:
             return False
         fixed = {s: most[s] for s in ladder.rescaled} | short
-        left = whole_stream - sum(fixed.values())
-        others = {s: w for s, w in zip(ladder.strata, ladder.weights, strict=True) if s not in fixed and w}
-        if left > 0 and not others:
+        weights = refilled(ladder.strata, ladder.weights, fixed, whole_stream)
+        if weights is None:
             return False  # all strata run short: `shortage` says of what
-        shares = [share_left(s, fixed, others, left) for s in ladder.strata]
-        # a capped stratum is rounded down, so that no schedule gives it a sequence more than it has
-        weights = [share.numerator * ONE // share.denominator for share in shares]
-        weights[max(range(len(weights)), key=lambda n: (ladder.strata[n] in others, weights[n]))] += ONE - sum(weights)
         rows = [row.tolist() for row in prefix_counts(np.array(weights, np.int64), list(ladder.rungs.values()))]
         rescaled = sorted(fixed)
         self.ladder = dataclasses.replace(ladder, weights=weights, counts=rows, rescaled=rescaled)

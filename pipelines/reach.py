@@ -21,6 +21,7 @@ from .course import LONGEST, Course
 from .drafts import MARGIN, Draft, Ladder, factor, histogram, mixture
 from .plan import FORMAT, whole
 from .schedule import ONE, integer_weights, prefix_counts
+from .shares import refilled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 SLACK = 2
 """Sequences of a stratum beyond the document that reaches its share: the schedule is less than one off, sums half."""
+
+SPARE = 3
+"""Sequences that a stratum which gives what it has keeps back: as many as rounding and the schedule may take."""
 
 
 @dataclass
@@ -67,6 +71,30 @@ class ReachingDraft(Draft):
                 ratio = done / max(1, int(measured.sum()))  # what masks and cuts leave of a text
                 self.goal[stratum] = max(want * ratio * MARGIN, done * 1.25, 1.0)
         return short
+
+    def rescale(self, length: int) -> bool:
+        """Give strata that run short what they have, and the others the rest; whether that changed anything."""
+        if not self.wanted.rescale:
+            return False
+        ladder, budget = self.ladder, list(self.wanted.budgets.values())
+        most = {s: self._most(s, SPARE * length) for s in ladder.strata if self.complete[s]}
+        short = {s: most[s] for s in most if self.wants[s] > most[s]}
+        if not short:
+            return False
+        fixed = {s: most[s] for s in ladder.rescaled} | short
+        weights = refilled(ladder.strata, ladder.weights, fixed, budget[-1])
+        if weights is None:
+            return False  # all strata run short: `shortage` says of what
+        self.ladder = dataclasses.replace(ladder, weights=weights, rescaled=sorted(fixed))
+        self.targets = _targets(budget, weights)
+        self.goal = {s: max(self.goal[s], MARGIN * want) for s, want in self.wants.items()}
+        return True
+
+    def _most(self, stratum: str, spare: int) -> int:
+        """What a stratum can give, in all passes, so that so many tokens are left: up to the end of a bucket."""
+        left = np.cumsum(self.tokens[stratum][::-1])[::-1]  # from the beginning of each bucket to the end
+        last = self.measured[stratum][: int(np.count_nonzero(left >= spare)) - 1] if left[0] >= spare else ()
+        return (self.wanted.repeat - 1) * int(self.measured[stratum].sum()) + int(np.sum(last))
 
     def shortage(self) -> list[str]:
         """What is missing, one line for each stratum; and what would help."""
@@ -113,10 +141,11 @@ def make_reaching_draft(pool: Pool, wanted: Wanted, length: int) -> ReachingDraf
     sizes = documents if wanted.unit == "documents" else text_bytes
     kept = {stratum: int(row.sum()) * factor(wanted.rehydrate, stratum) for stratum, row in sizes.items()}
     strata, weights, _ = mixture(wanted, kept, 1, length)
-    targets = [[-(-budget * int(w) // ONE) for w in weights] for budget in wanted.budgets.values()]
+    targets = _targets(list(wanted.budgets.values()), weights.tolist())
     depends = [wanted.name, wanted.identity, pool.tokenizer["fingerprint"], strata, weights.tolist(), length]
     identity = store.fingerprint(
         [FORMAT, *depends, wanted.unit, list(wanted.budgets.items()), wanted.repeat, pool.edits]
+        + (["rescale"] if wanted.rescale else [])
     )
     ladder = Ladder(
         name=wanted.name,
@@ -131,6 +160,11 @@ def make_reaching_draft(pool: Pool, wanted: Wanted, length: int) -> ReachingDraf
     goal = {stratum: MARGIN * want for stratum, want in zip(strata, targets[-1], strict=True)}
     inside = {stratum: sizes[stratum] for stratum in strata}
     return ReachingDraft(wanted, ladder, length, inside, dict.fromkeys(strata, 0), goal, targets=targets)
+
+
+def _targets(budgets: Sequence[int], weights: Sequence[int]) -> list[list[int]]:
+    """For each rung, what each stratum is to reach, rounded up."""
+    return [[-(-budget * weight // ONE) for weight in weights] for budget in budgets]
 
 
 def steps(ends: Sequence[Sequence[int]], length: int) -> tuple[list[int], Course | None]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .course import LONGEST, Course
+from .course import LONGEST, ONE, Course
 from .schedule import integer_weights
 
 if TYPE_CHECKING:
@@ -66,12 +66,31 @@ def tempered(shares: Mapping[str, Fraction | float], alpha: float) -> dict[str, 
     }
 
 
-def share_left(stratum: str, fixed: dict[str, int], others: dict[str, int], left: int) -> Fraction:
-    """The share of a stratum of the largest rung, once some are fixed."""
-    sequences = sum(fixed.values()) + left
-    if stratum in fixed:
-        return Fraction(fixed[stratum], sequences)
-    return Fraction(others.get(stratum, 0) * left, sum(others.values()) * sequences)
+def refilled(strata: Sequence[str], weights: Sequence[int], fixed: Mapping[str, int], whole: int) -> list[int] | None:
+    """Weights where some strata give so much and no more, and the others the rest in proportion.
+
+    Args:
+        strata: Names.
+        weights: Their weights so far.
+        fixed: What some of them give of the largest rung, in sequences, bytes or documents.
+        whole: The largest rung, in the same unit.
+
+    Returns:
+        Whole numbers that sum to 2**32, those of `fixed` rounded down so that no schedule takes more than there is;
+        None where no stratum is left to give the rest.
+
+    >>> [weight / 2**32 for weight in refilled(["code", "news", "web"], [2, 1, 1], {"code": 4}, 16)]
+    [0.25, 0.375, 0.375]
+    """
+    left = whole - sum(fixed.values())
+    others = {s: w for s, w in zip(strata, weights, strict=True) if s not in fixed and w}
+    if left > 0 and not others:
+        return None
+    total = sum(others.values()) or 1
+    shares = [Fraction(fixed[s]) if s in fixed else Fraction(others.get(s, 0) * left, total) for s in strata]
+    out = [share.numerator * ONE // (share.denominator * whole) for share in shares]
+    out[max(range(len(out)), key=lambda n: (strata[n] in others, out[n]))] += ONE - sum(out)
+    return out
 
 
 def along(

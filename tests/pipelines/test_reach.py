@@ -88,6 +88,52 @@ def test_rungs_go_as_far_as_each_stratum_needs_for_its_share(tmp_path_factory, u
     assert again.manifest == result.manifest
 
 
+@little.few(4)
+@given(
+    unit=st.sampled_from(["bytes", "documents"]),
+    shares=st.sampled_from([(0.2, 0.3, 0.5), (0.1, 0.8, 0.1), (0.35, 0.25, 0.4)]),
+    repeat=st.integers(1, 2),
+    part=st.sampled_from([0.7, 0.9]),
+)
+def test_strata_that_run_short_give_what_they_have_and_the_others_the_rest(
+    tmp_path_factory, unit, shares, repeat, part
+):
+    folder = tmp_path_factory.mktemp("rescaled")
+    rows, given_sources = sources(folder)
+    weights = dict(zip("abc", shares, strict=True))
+    size = lambda one: len(one.encode()) if unit == "bytes" else 1  # noqa: E731
+    kept = {name: sum(size(row["text"]) for row in rows[name]) for name in rows}
+    budget = int(part * repeat * sum(kept.values()))
+    recipes = {"all": {"weights": weights, "repeat": repeat, "rescale": True}}
+    settings = {
+        "budgets": [f"{budget // 3} {unit}", f"{budget} {unit}"],
+        "recipes": recipes,
+        "dedup": {"threshold": 1.0},
+    }
+    result = little.build(little.write_study(folder, given_sources, **settings), folder / "out")
+    assert failed(result.out) == {}
+    told = result.manifest["recipes"]["all"]
+    given_weights = {name: one["weight"] for name, one in told["strata"].items()}
+    short = {name for name in rows if weights[name] * budget > repeat * kept[name]}
+    assert short
+    assert short <= set(told["rescaled"])
+    assert sum(given_weights.values()) == ONE
+    ordered = {name: little.ordered([row["text"] for row in rows[name]]) for name in rows}
+    tokens = lambda one: len(one.encode()) + 1  # noqa: E731
+    for name in told["rescaled"]:
+        had = -(-budget * given_weights[name] // ONE)
+        left = sum(tokens(one) for one in ordered[name]) * repeat - reached_by_hand(ordered[name], had, unit, tokens)
+        longest = max(map(tokens, ordered[name]))
+        assert had <= repeat * kept[name]
+        assert 3 * LENGTH <= left <= 3 * LENGTH + 3 * longest  # the bucket that ends there holds few documents
+    others = [name for name in rows if name not in told["rescaled"]]
+    assert len({round(given_weights[name] / weights[name] / ONE, 6) for name in others}) == 1
+    for rung, asked in zip(told["rungs"], (budget // 3, budget), strict=True):
+        for name, weight in given_weights.items():
+            end = reached_by_hand(ordered[name], -(-asked * weight // ONE), unit, tokens)
+            assert abs(rung["strata"][name]["sequences"] - end / LENGTH) < 1.6
+
+
 def test_two_tokenizers_give_the_same_documents_up_to_the_last_sequence(tmp_path):
     rows, given_sources = sources(tmp_path)
     (tmp_path / "tokenizer.json").write_bytes(tokenizer_files.byte_level_bpe())
@@ -263,6 +309,7 @@ def test_rungs_and_simulated_runs_are_in_the_same_unit():
     assert found.settings.rung_name(found.settings.curricula["c"].rung) == "4MB"
 
 
+NOT_IN = "not in documents. Give one table"
 ONE_UNIT = "Give all in one unit: how many of one the other comes to is known after encoding"
 
 
@@ -286,14 +333,9 @@ ONE_UNIT = "Give all in one unit: how many of one the other comes to is known af
             f"recipes.r.simulate: 9000000 is in tokens, the budgets are in bytes. {ONE_UNIT}",
         ),
         (
-            '["1MB"]',
-            "recipes.r = { rescale = true }",
-            "recipes.r.rescale: goes with budgets in tokens, not in bytes. Leave it out",
-        ),
-        (
             '["9 documents"]',
             "recipes.r = { weights = [{ at = 0.0, web = 1.0 }, { at = 1.0, code = 1.0 }] }",
-            "recipes.r.weights: goes with budgets in tokens, not in documents. Leave it out",
+            f"recipes.r.weights: change along the stream, which goes with budgets in tokens, {NOT_IN}",
         ),
         (
             '["1MB"]',
