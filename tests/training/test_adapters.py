@@ -43,6 +43,7 @@ def test_steps_are_what_batches_take(rung):
     assert stream.step(40, 4).tolist() == []
 
 
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # where a test before this one has loaded JAX
 @pytest.mark.parametrize("workers", [0, 2])
 def test_torch_batches_come_in_order_with_any_workers(torch, rung, workers):
     from torch.utils.data import DataLoader
@@ -87,6 +88,7 @@ def test_torch_masks_have_the_names_that_models_take(torch, rung):
     assert np.array_equal(given["attention_mask"].numpy()[:, 0], batch.attention_mask())
 
 
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # as above
 @pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning")  # torchdata 0.11 with PyTorch 2.15
 @pytest.mark.parametrize("workers", [0, 2])
 def test_torchdata_keeps_the_state(torch, rung, workers):
