@@ -4,6 +4,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -222,6 +223,67 @@ def test_a_loss_that_is_no_number_is_told(torch, built, tmp_path, machine):
     run = replace(RUN, optimisation=Optimisation(48, learning_rate=1e30))
     with pytest.raises(UserError, match=r"all-2_1x8_seed0: the loss is nan at step \d+. Lower the learning rate"):
         Trainer(str(built), run, str(tmp_path / "run"), machine).train()
+
+
+def test_a_run_that_fails_stops_no_other(torch, built, tmp_path, machine, monkeypatch):
+    from tokenladder.training.reference import train
+    from tokenladder.training.reference.grid import run_grid
+
+    monkeypatch.setattr(train, "held_out_bytes", lambda _out, _rung: 2.0)
+    wild = replace(RUN, rung="1", seed=3, optimisation=Optimisation(48, learning_rate=1e30))
+    said = []
+    with pytest.raises(UserError, match=r"^1 of 2 runs failed; the others are done:\nall-1_1x8_seed3: the loss is nan"):
+        run_grid(str(built), [wild, RUN], str(tmp_path), machine, 1, said.append)
+    with (tmp_path / "runs.csv").open(newline="") as file:
+        assert [row["run"] for row in csv.DictReader(file)] == [RUN.name]
+    assert [line.split(":")[0] for line in said[1:]] == [wild.name, RUN.name]
+
+
+def test_a_held_out_loss_that_is_no_number_is_told(torch, built, tmp_path, machine, monkeypatch):
+    from tokenladder.training.reference.train import Trainer
+
+    trainer = Trainer(str(built), RUN, str(tmp_path / "run"), machine)
+    monkeypatch.setattr(trainer, "evaluate", lambda: math.inf)
+    with pytest.raises(UserError, match=r"all-2_1x8_seed0: the held-out loss is inf\. Lower the learning rate"):
+        trainer.result(2.0)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_told_and_the_one_before_stays(torch, built, tmp_path, machine):
+    from tokenladder.training.reference.train import Trainer
+
+    folder = tmp_path / "run"
+    Trainer(str(built), RUN, str(folder), machine).train(stop=2)
+    before = (folder / "checkpoint.pt").read_bytes()
+
+    def full(_state, path):
+        path.write_bytes(b"half")
+        raise RuntimeError("[enforce fail] . file write failed")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "save", full)
+        with pytest.raises(OSError, match=r"checkpoint\.pt: the checkpoint of step 3 cannot be written: .* Make room; the one before"):
+            Trainer(str(built), RUN, str(folder), machine).train(stop=3)
+    assert [path.name for path in folder.iterdir()] == ["checkpoint.pt"]
+    assert (folder / "checkpoint.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("device", ["tpu", "meta:nowhere", "cuda"])
+def test_a_device_that_is_not_here_is_told(torch, device):
+    from tokenladder.training.reference.train import Machine
+
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("There is a GPU here.")
+    with pytest.raises(UserError, match=f"--device {device} cannot be used here: .* Give cpu, or auto"):
+        Machine(device).torch_device()
+
+
+def test_a_long_run_says_how_far_it_is(torch, built, tmp_path, machine):
+    from tokenladder.training.reference.train import Trainer
+
+    said = []
+    Trainer(str(built), RUN, str(tmp_path / "run"), replace(machine, checkpoint_seconds=0)).train(say=said.append)
+    assert len(said) == 9
+    assert re.fullmatch(r"all-2_1x8_seed0: step 1 of 10, training loss \d\.\d{4}", said[0])
 
 
 def test_a_damaged_checkpoint_is_told(torch, built, tmp_path, machine):

@@ -19,7 +19,7 @@ from .settings import COLUMNS, Run
 from .shape import nearest_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from .train import Machine
 
@@ -133,28 +133,53 @@ def run_grid(  # noqa: PLR0917 all by name
 
     Returns:
         The rows of these runs, in their order.
+
+    Raises:
+        UserError: Some runs cannot be trained, as where a loss is no number; all others are, before it is raised.
     """
-    from .train import finished, train_run
+    from .train import finished
 
     todo = [run for run in runs if finished(out, run, run_folder(folder, run)) is None]
     say(f"{len(runs) - len(todo)} of {len(runs)} runs are done, {len(todo)} to train")
-    if processes == 1 or len(todo) == 1:
-        for run in todo:
-            train_run(out, run, run_folder(folder, run), machine, say)
-            write_table(folder)
-    elif todo:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, context) as pool:
-            waiting = {pool.submit(train_run, out, run, run_folder(folder, run), machine): run for run in todo}
-            try:
-                for n, future in enumerate(as_completed(waiting), 1):
-                    say(f"{n} of {len(todo)}: {waiting[future].name}: {future.result()['loss']:.4f} nats per token")
-                    write_table(folder)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+    failed = []
+    for n, (run, result) in enumerate(_results(out, todo, folder, machine, processes, say), 1):
+        if isinstance(result, store.UserError):
+            failed.append(str(result))
+            say(str(result))
+        elif processes > 1 and len(todo) > 1:  # a run in this process says so itself
+            say(f"{n} of {len(todo)}: {run.name}: {result['loss']:.4f} nats per token")
+        write_table(folder)
     write_table(folder)
+    if failed:
+        raise store.UserError("\n".join([f"{len(failed)} of {len(todo)} runs failed; the others are done:", *failed]))
     return [json.loads((Path(run_folder(folder, run)) / "result.json").read_text())["row"] for run in runs]
+
+
+def _results(  # noqa: PLR0917 as above
+    out: str, todo: Sequence[Run], folder: str, machine: Machine, processes: int, say: Callable[[str], None]
+) -> Iterator[tuple[Run, dict[str, Any] | store.UserError]]:
+    """Each run's row or what was wrong with it, as they end. A run that cannot be trained stops no other."""
+    from .train import train_run
+
+    if processes == 1 or len(todo) <= 1:
+        for run in todo:
+            try:
+                yield run, train_run(out, run, run_folder(folder, run), machine, say)
+            except store.UserError as error:
+                yield run, error
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context) as pool:
+        waiting = {pool.submit(train_run, out, run, run_folder(folder, run), machine): run for run in todo}
+        try:
+            for future in as_completed(waiting):
+                try:
+                    yield waiting[future], future.result()
+                except store.UserError as error:
+                    yield waiting[future], error
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def run_folder(folder: str, run: Run) -> str:

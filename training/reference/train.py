@@ -57,10 +57,21 @@ class Machine:
     cache: Cache | None = None
 
     def torch_device(self) -> str:
-        """`cpu` or `cuda`."""
+        """`cpu` or `cuda`.
+
+        Raises:
+            UserError: There is no such device here.
+        """
         import torch
 
-        return ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
+        if self.device == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            torch.empty(1, device=self.device)
+        except (RuntimeError, AssertionError) as error:  # the latter where PyTorch was made without GPUs
+            reason = str(error).splitlines()[0]
+            raise store.UserError(f"--device {self.device} cannot be used here: {reason} Give cpu, or auto.") from error
+        return self.device
 
 
 def optimiser_of(model: Decoder, run: Run) -> torch.optim.Optimizer:
@@ -115,8 +126,13 @@ class Trainer:
         self.identity = run.identity(self.stream.identity)
         self.step, self.position, self.recent = 0, 0, math.nan
 
-    def train(self, *, stop: int | None = None) -> None:
-        """Train from the last checkpoint on, to the end or to step `stop`, and leave a checkpoint."""
+    def train(self, *, stop: int | None = None, say: Callable[[str], None] = lambda _: None) -> None:
+        """Train from the last checkpoint on, to the end or to step `stop`, and leave a checkpoint.
+
+        Args:
+            stop: Where to stop.
+            say: Is told how far the run is at each checkpoint on the way.
+        """
         self._load()
         self.model.train()
         saved = time.monotonic()
@@ -128,6 +144,7 @@ class Trainer:
             self.step, self.position = self.step + 1, self.position + used
             if time.monotonic() - saved > self.machine.checkpoint_seconds and self.step < self.steps:
                 self._save()
+                say(f"{self.run.name}: step {self.step:,} of {self.steps:,}, training loss {self.recent:.4f}")
                 saved = time.monotonic()
         self._save()
 
@@ -185,6 +202,8 @@ class Trainer:
     def result(self, bytes_per_token: float) -> dict[str, Any]:
         """The run's row of `runs.csv`."""
         loss = self.evaluate()
+        if not math.isfinite(loss):
+            raise store.UserError(f"{self.run.name}: the held-out loss is {loss}. Lower the learning rate.")
         tokens = self.sequences * self.stream.length
         unique = min(tokens, int(self.rung.entry.get("unique_tokens", self.rung.tokens)))
         return row(
@@ -218,8 +237,16 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        torch.save(state, temporary)
-        os.replace(temporary, path)  # noqa: PTH105 the same file system
+        try:
+            torch.save(state, temporary)
+            os.replace(temporary, path)  # noqa: PTH105 the same file system
+        except (OSError, RuntimeError) as error:  # PyTorch tells a full disk as either
+            store.remove(str(temporary))
+            reason = str(error).splitlines()[0]
+            raise OSError(
+                f"{path}: the checkpoint of step {self.step:,} cannot be written: {reason} Make room; the one before it "
+                "is whole."
+            ) from error
 
     def _load(self) -> None:
         import torch
@@ -288,7 +315,7 @@ def train_run(
         return known
     trainer = Trainer(out, run, folder, machine)
     began = time.monotonic()
-    trainer.train()
+    trainer.train(say=say)
     done = trainer.result(held_out_bytes(out, trainer.held_out))
     store.write_json(str(path), {"identity": trainer.identity, "row": done})
     store.remove(str(Path(folder) / "checkpoint.pt"))
