@@ -261,7 +261,9 @@ def test_a_checkpoint_that_cannot_be_written_is_told_and_the_one_before_stays(to
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "save", full)
-        with pytest.raises(OSError, match=r"checkpoint\.pt: the checkpoint of step 3 cannot be written: .* Make room; the one before"):
+        with pytest.raises(
+            OSError, match=r"checkpoint\.pt: the checkpoint of step 3 cannot be written: .* Make room; the one before"
+        ):
             Trainer(str(built), RUN, str(folder), machine).train(stop=3)
     assert [path.name for path in folder.iterdir()] == ["checkpoint.pt"]
     assert (folder / "checkpoint.pt").read_bytes() == before

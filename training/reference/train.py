@@ -244,8 +244,8 @@ class Trainer:
             store.remove(str(temporary))
             reason = str(error).splitlines()[0]
             raise OSError(
-                f"{path}: the checkpoint of step {self.step:,} cannot be written: {reason} Make room; the one before it "
-                "is whole."
+                f"{path}: the checkpoint of step {self.step:,} cannot be written: {reason} Make room; the one "
+                "before it is whole."
             ) from error
 
     def _load(self) -> None:
