@@ -7,17 +7,11 @@ vectors, so that every processor computes the same.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-from .kernels import inlined
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from .kernels import inlined, intrinsic
 
 BLOCK = 64
 """Bytes in a block. Buffers that are read in blocks hold so many bytes more than their text."""
@@ -28,7 +22,11 @@ LAST = np.uint64(1 << 63)
 
 
 @intrinsic
-def _within64(_typing: Any, _address: Any, _first: Any, _count: Any) -> Any:
+def _within(_typing: Any, _address: Any, _first: Any, _count: Any) -> Any:
+    """A bit for each of 64 bytes at an address that is one of ``count`` from ``first`` on."""
+    from llvmlite import ir
+    from numba import types
+
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         lanes = ir.VectorType(ir.IntType(8), BLOCK)
         address, first, count = arguments
@@ -43,13 +41,19 @@ def _within64(_typing: Any, _address: Any, _first: Any, _count: Any) -> Any:
 
 def _everywhere(builder: Any, lanes: Any, value: Any) -> Any:
     """The byte in all lanes."""
+    from llvmlite import ir
+
     undefined = ir.Constant(lanes, ir.Undefined)
     one = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), [0] * BLOCK))
 
 
 @intrinsic
-def _first_bit(_typing: Any, _mask: Any) -> Any:
+def first_bit(_typing: Any, _mask: Any) -> Any:
+    """The place of the lowest bit that is set in a uint64; 64 if none is."""
+    from llvmlite import ir
+    from numba import types
+
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
@@ -57,7 +61,10 @@ def _first_bit(_typing: Any, _mask: Any) -> Any:
 
 
 @intrinsic
-def _set_bits(_typing: Any, _mask: Any) -> Any:
+def set_bits(_typing: Any, _mask: Any) -> Any:
+    """How many bits of a uint64 are set."""
+    from numba import types
+
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
 
@@ -65,7 +72,11 @@ def _set_bits(_typing: Any, _mask: Any) -> Any:
 
 
 @intrinsic
-def _copy64(_typing: Any, _source: Any, _target: Any) -> Any:
+def copy64(_typing: Any, _source: Any, _target: Any) -> Any:
+    """Copy 64 bytes from one address (uint64) to another: one instruction, where a loop looks for overlaps first."""
+    from llvmlite import ir
+    from numba import types
+
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         source, target = (
             builder.inttoptr(each, ir.VectorType(ir.IntType(8), BLOCK).as_pointer()) for each in arguments
@@ -78,9 +89,6 @@ def _copy64(_typing: Any, _source: Any, _target: Any) -> Any:
     return types.void(types.uint64, types.uint64), generate
 
 
-_within: Any = _within64
-
-
 @inlined
 def within64(address: Any, first: int, last: int) -> Any:
     """For 64 bytes at an address (uint64): bit ``i`` is set if byte ``i`` is from ``first`` to ``last``."""
@@ -91,16 +99,6 @@ def within64(address: Any, first: int, last: int) -> Any:
 def is64(address: Any, byte: int) -> Any:
     """For 64 bytes at an address (uint64): bit ``i`` is set if byte ``i`` is ``byte``."""
     return _within(address, np.uint8(byte), np.uint8(1))
-
-
-set_bits = cast("Callable[[Any], Any]", _set_bits)
-"""How many bits of a uint64 are set."""
-
-copy64 = cast("Callable[[Any, Any], None]", _copy64)
-"""Copy 64 bytes from one address (uint64) to another: one instruction, where a loop asks first whether they overlap."""
-
-first_bit = cast("Callable[[Any], Any]", _first_bit)
-"""The place of the lowest bit that is set in a uint64; 64 if none is."""
 
 
 @inlined

@@ -7,25 +7,19 @@ it runs without the interpreter's lock. The public function around it checks and
 from __future__ import annotations
 
 import hashlib
-from functools import cache
+from functools import cache, update_wrapper
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-import numba
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from llvmlite import ir
-from numba import types
-from numba.core import entrypoints
-from numba.core.caching import IndexDataCacheFile
-from numba.core.compiler_lock import global_compiler_lock
-from numba.extending import intrinsic
 
 from .words import ALPHA, MARK, SOLO, SPACE, WORD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from types import CodeType
 
     from numpy.typing import NDArray
 
@@ -38,6 +32,50 @@ TOKEN_WORD = 1
 TOKEN_SYMBOL = 2
 
 
+class Kernel:
+    """A function that numba gets when it is first called, with the kernels whose names it uses.
+
+    Numba takes 0.3 s of processor time to import, which commands that look something up do without.
+
+    Attributes:
+        function: As it is written.
+        decorate: What makes a numba function of it.
+    """
+
+    _lock = RLock()
+
+    def __init__(self, function: Callable[..., Any], decorate: Callable[[Callable[..., Any]], Any]) -> None:
+        self.function = function
+        self.decorate = decorate
+        self._made: Any = None
+        update_wrapper(self, function)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What the function gives; the first call compiles it, or takes it from numba's cache."""
+        return (self._made or self.made())(*arguments)
+
+    def made(self) -> Any:
+        """Numba's function. Numba looks names up among the globals, so there it stands from now on, too."""
+        with self._lock:
+            if self._made is None:
+                made, known = self.decorate(self.function), self.function.__globals__
+                for name in _names(self.function.__code__):
+                    if isinstance(known.get(name), Kernel) and known[name] is not self:
+                        known[name] = known[name].made()
+                if known.get(self.function.__name__) is self:
+                    known[self.function.__name__] = made
+                self._made = made
+            return self._made
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Names that a function looks up among its globals, functions inside it included."""
+    yield from code.co_names
+    for inner in code.co_consts:
+        if hasattr(inner, "co_names"):
+            yield from _names(inner)
+
+
 def kernel(function: Function) -> Function:
     """Compile ``function`` with numba: without the interpreter's lock, and cached on disk.
 
@@ -48,16 +86,23 @@ def kernel(function: Function) -> Function:
     Where no folder can be written for the cache, as in a read-only container without a home, the kernel is compiled
     anew in each process (seconds) and is otherwise the same.
     """
+    return cast("Function", Kernel(function, _cached))
+
+
+def _cached(function: Callable[..., Any]) -> Any:
+    import numba
+    from numba.core.caching import IndexDataCacheFile
+
     try:
         compiled: Any = numba.njit(nogil=True, cache=True)(function)
     except RuntimeError:  # "cannot cache function: no locator available for file"
-        return cast("Function", _without_extensions(numba.njit(nogil=True)(function)))
+        return _without_extensions(numba.njit(nogil=True)(function))
     files = compiled._cache  # noqa: SLF001 (numba has no other way to name its files)
     folders = {Path(__file__).parent, Path(function.__code__.co_filename).parent}
     base = f"{files._impl.filename_base}-{_sources(*sorted(map(str, folders)))}"  # noqa: SLF001
     stamp = files._impl.locator.get_source_stamp()  # noqa: SLF001
     files._cache_file = IndexDataCacheFile(files.cache_path, base, stamp)  # noqa: SLF001
-    return cast("Function", _without_extensions(compiled))
+    return _without_extensions(compiled)
 
 
 def _without_extensions(compiled: Any) -> Any:
@@ -67,6 +112,9 @@ def _without_extensions(compiled: Any) -> Any:
     and with it pandas took 0.8 s in every process. Kernels know numpy's arrays alone. Functions of others still find
     their extensions.
     """
+    from numba.core import entrypoints
+    from numba.core.compiler_lock import global_compiler_lock
+
     own = compiled._compile_for_args  # noqa: SLF001
 
     def compile_for_args(*args: Any, **keywords: Any) -> Any:
@@ -94,11 +142,32 @@ def _sources(*folders: str) -> str:
 
 def inlined(function: Function) -> Function:
     """Compile ``function`` into each kernel that calls it. For the small steps inside a kernel's loop."""
-    return cast("Function", numba.njit(nogil=True, inline="always")(function))
+    return cast("Function", Kernel(function, _inlined))
+
+
+def _inlined(function: Callable[..., Any]) -> Any:
+    import numba
+
+    return numba.njit(nogil=True, inline="always")(function)
+
+
+def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As numba's: ``function`` gives types and what generates the code. It imports llvmlite and numba inside itself."""
+    return Kernel(function, _intrinsic)
+
+
+def _intrinsic(function: Callable[..., Any]) -> Any:
+    from numba import extending
+
+    return extending.intrinsic(function)
 
 
 @intrinsic
-def _load64(_typing: Any, _address: Any, _offset: Any) -> Any:
+def load64(_typing: Any, _address: Any, _offset: Any) -> Any:
+    """Eight bytes at ``address + offset`` as uint64: one instruction, where eight indexed bytes would be twenty."""
+    from llvmlite import ir
+    from numba import types
+
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         pointer = builder.inttoptr(builder.add(*arguments), ir.IntType(64).as_pointer())
         value = builder.load(pointer)
@@ -106,10 +175,6 @@ def _load64(_typing: Any, _address: Any, _offset: Any) -> Any:
         return value
 
     return types.uint64(types.uint64, types.uint64), generate
-
-
-load64 = cast("Callable[[Any, Any], Any]", _load64)
-"""Eight bytes at ``address + offset`` as uint64: one instruction, where eight indexed bytes would be twenty."""
 
 
 class Text(NamedTuple):
@@ -161,6 +226,8 @@ def text_buffers(column: pa.StringArray | pa.BinaryArray) -> Text:
     raw = np.frombuffer(b"" if data is None else memoryview(data), np.uint8)
     valid = np.ones(rows, np.bool_)
     if column.null_count:
+        import pyarrow.compute as pc
+
         valid = np.asarray(pc.is_valid(column).to_numpy(zero_copy_only=False), np.bool_)
     return Text(start, raw, valid)
 

@@ -38,7 +38,10 @@ def init(paths: tuple[str, ...], study: Path, name: str | None, *, force: bool, 
     for one in found:
         if not quiet:
             click.echo(f"Looking into {one.name}: {one.source.format}, {one.files:,} files", err=True)
-        looked.append((one, look_into(one)))
+        try:
+            looked.append((one, look_into(one)))
+        except PermissionError as error:
+            raise store.UserError(f"{one.name}: a file may not be read: {error}") from error
     folder = str(study.resolve().parent)
     proposal = propose(name or found[0].name, looked, folder)
     make_plan(parse(proposal.text, str(study.resolve())), store.join(folder, "built"))  # a mistake shows here
@@ -47,7 +50,8 @@ def init(paths: tuple[str, ...], study: Path, name: str | None, *, force: bool, 
     if not quiet:
         click.echo(
             f"Wrote {study}: some {proposal.tokens:,} tokens of better documents. Look at it, then:\n"
-            f"  tokenladder plan {study}\n  tokenladder build {study} --out {study.parent / 'built'}"
+            f"  tokenladder plan {study} --out {study.parent / 'built'}\n"
+            f"  tokenladder build {study} --out {study.parent / 'built'}"
         )
 
 

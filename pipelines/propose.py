@@ -53,7 +53,8 @@ def propose(name: str, looked: Sequence[tuple[Found, Seen]], folder: str) -> Pro
     Args:
         name: The study's name.
         looked: Each source, and what a look into it showed.
-        folder: Where the study file will stand: paths below it are written relative to it.
+        folder: Where the study file will stand. Paths below it, and all if it and they are below the working
+            directory, are written relative to it.
 
     Raises:
         UserError: There is too little text for any study.
@@ -68,7 +69,7 @@ def propose(name: str, looked: Sequence[tuple[Found, Seen]], folder: str) -> Pro
     if largest < SEQUENCES * length:
         raise store.UserError(
             f"There are some {whole:,} bytes of text here, of which rules for quality would keep {int(clean):,}: too "
-            "few for a ladder of budgets. Give more input."
+            "few for a ladder of budgets. Give more input.\n" + "\n".join(_looked_at(*one) for one in looked)
         )
     rungs = ladder(largest, SEQUENCES * length)
     pieces = [
@@ -79,6 +80,16 @@ def propose(name: str, looked: Sequence[tuple[Found, Seen]], folder: str) -> Pro
         _recipes(looked),
     ]
     return Proposal("\n".join(pieces), tokens, text_bytes)
+
+
+def _looked_at(found: Found, seen: Seen) -> str:
+    """What a look into a source found, as a line for who wonders where the text is."""
+    lost = [f"{count:,} {why}" for why, count in sorted((seen.rejected | seen.dropped).items())]
+    reasons = f" (without text: {'; '.join(lost)})" if lost else ""
+    return (
+        f"  {found.name}: {found.source.path} read as {found.source.format}, {found.files:,} files of {found.bytes:,} "
+        f"bytes. Of {seen.records:,} records looked at, {seen.documents:,} have text{reasons}."
+    )
 
 
 def floor_125(count: int) -> int:
@@ -223,9 +234,14 @@ def _source(found: Found, seen: Seen, folder: str) -> str:
 
 
 def _path(source: Source, folder: str) -> str:
+    """The path from the study's folder on where both are below the working directory: such a project can be moved."""
     path = source.paths[0]
-    inside = not store.is_remote(path) and path.startswith(f"{folder.rstrip('/')}/")
-    return os.path.relpath(path, folder) if inside else path
+    if store.is_remote(path):
+        return path
+    here = store.absolute(".")
+    together = all(f"{one}/".startswith(f"{here.rstrip('/')}/") for one in (folder, path))
+    inside = path.startswith(f"{folder.rstrip('/')}/")
+    return os.path.relpath(path, folder) if inside or together else path
 
 
 def _scores(looked: Sequence[tuple[Found, Seen]]) -> str:

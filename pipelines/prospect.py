@@ -80,6 +80,7 @@ class Seen:
         plain: Bytes of text that is neither vendored, generated nor minified.
         gopher: Bytes of text that pass Gopher's rules.
         rejected: Records that cannot be read, by reason.
+        dropped: Records that hold no text, such as pictures, by reason.
     """
 
     records: int = 0
@@ -91,6 +92,7 @@ class Seen:
     plain: int = 0
     gopher: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: dict[str, Any]) -> None:
         """Take in what another slice showed."""
@@ -115,13 +117,25 @@ def find_sources(paths: Sequence[str]) -> list[Found]:
     """
     found: list[Found] = []
     for path in paths:
-        files = store.list_files(path, skip_folders=VCS_FOLDERS)
+        try:
+            files = store.list_files(path, skip_folders=VCS_FOLDERS)
+        except PermissionError as error:
+            raise store.UserError(f"{path}: {error.filename or path} may not be read: permission denied.") from error
         if not files:
-            raise store.UserError(f"{path}: no such file, or an empty folder.")
+            raise store.UserError(f"{path}: {_nothing(path)}")
         for one, source, listed in _sources(path, files):
             name = _unused(one, {other.name for other in found})
             found.append(Found(name, source, len(listed), sum(file.size for file in listed)))
     return found
+
+
+def _nothing(path: str) -> str:
+    """Why a path names no file."""
+    if store.fixed_root(path) != path:
+        return "no file has such a name."
+    if store.exists(path):
+        return "an empty folder: no file in it, nor in folders below it."
+    return "no such file or folder."
 
 
 def _sources(path: str, files: Sequence[File], depth: int = 0) -> Iterable[tuple[str, Source, Sequence[File]]]:
@@ -313,6 +327,7 @@ def _describe(batch: pa.RecordBatch) -> dict[str, Any]:
     """What a batch of documents is like."""
     lengths = pc.binary_length(batch.column("text")).fill_null(0)
     rejected = batch.filter(pc.equal(batch.column("outcome"), "rejected").fill_null(False))
+    dropped = batch.filter(pc.equal(batch.column("outcome"), "dropped").fill_null(False))
     there = batch.filter(pc.is_valid(batch.column("text")))
     size = lengths.filter(pc.is_valid(batch.column("text")))
     said: dict[str, Any] = {
@@ -320,6 +335,7 @@ def _describe(batch: pa.RecordBatch) -> dict[str, Any]:
         "documents": len(there),
         "text_bytes": pc.sum(lengths).as_py() or 0,
         "rejected": dict(collections.Counter(rejected.column("reason").to_pylist())),
+        "dropped": dict(collections.Counter(dropped.column("reason").to_pylist())),
     }
     if len(there):
         language = filters.build("fasttext", {"model": "lid.176.ftz"}).score(there)

@@ -137,7 +137,8 @@ def test_formats_are_told_by_names(inputs, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("gone", None, "gone: no such file, or an empty folder."),
+        ("gone", None, "gone: no such file or folder."),
+        ("*.warc", None, "*.warc: no file has such a name."),
         ("a.jsonl", "no json\n", "a.jsonl: its first line is no JSON"),
         ("a.jsonl", '{"n": 1}\n', "a.jsonl: has no column of text in its first record."),
         ("a.parquet", "PAR0", "a.parquet: is no Parquet file"),
@@ -153,6 +154,46 @@ def test_what_cannot_be_a_source_is_told(tmp_path, name, content, message):
     assert message in said.output
     assert not (tmp_path / "study.toml").exists()
     assert [file for file in list_files(str(tmp_path)) if "schema" in file.path] == []
+
+
+@pytest.mark.usefixtures("_here")
+def test_input_without_text_is_told_with_what_was_looked_at(tmp_path):
+    (tmp_path / "empty" / "below").mkdir(parents=True)
+    said = run("init", tmp_path / "empty", "--study", tmp_path / "study.toml")
+    assert (said.exit_code, said.output) == (
+        2,
+        f"{tmp_path / 'empty'}: an empty folder: no file in it, nor in folders below it.\n",
+    )
+    (tmp_path / "pictures").mkdir()
+    for name in ("a.bin", "b.png"):
+        (tmp_path / "pictures" / name).write_bytes(b"\0\1\2\3" * 100)
+    said = run("init", tmp_path / "pictures", "--study", tmp_path / "study.toml", "--quiet")
+    assert said.exit_code == 2
+    told = "read as tree, 2 files of 800 bytes. Of 2 records looked at, 0 have text (without text: 2 binary)."
+    assert said.output.splitlines()[1] == f"  pictures: {tmp_path / 'pictures'} {told}"
+
+
+def test_what_may_not_be_read_is_told(tmp_path, monkeypatch):
+    def refuses(*_, **__):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "secret"))
+
+    monkeypatch.setattr("tokenladder.pipelines.store.list_files", refuses)
+    said = run("init", tmp_path, "--study", tmp_path / "study.toml")
+    assert (said.exit_code, said.output) == (
+        2,
+        f"{tmp_path}: {tmp_path / 'secret'} may not be read: permission denied.\n",
+    )
+
+
+@pytest.mark.usefixtures("_here")
+def test_a_study_beside_its_input_can_be_moved_with_it(inputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(inputs)
+    assert run("init", "checkout", "--study", "studies/one.toml", "--quiet").exit_code == 0
+    assert tomllib.loads(Path("studies/one.toml").read_text())["sources"]["checkout"]["path"] == "../checkout"
+    assert run("plan", "studies/one.toml").exit_code == 0
+    monkeypatch.chdir(tmp_path)
+    assert run("init", inputs / "checkout", "--study", "one.toml", "--quiet").exit_code == 0
+    assert tomllib.loads(Path("one.toml").read_text())["sources"]["checkout"]["path"] == str(inputs / "checkout")
 
 
 def test_budgets_are_round_and_the_largest_fits():
@@ -196,5 +237,5 @@ def test_a_source_has_a_name_of_its_own(tmp_path):
         little.write_jsonl(tmp_path / name / "held_out" / "x.jsonl", [{"text": "one"}])
     found = find_sources([str(tmp_path / name / "held_out") for name in ("a", "b")])
     assert [one.name for one in found] == ["held_out-2", "held_out-3"]
-    with pytest.raises(UserError, match="no such file"):
+    with pytest.raises(UserError, match="no file has such a name"):
         find_sources([str(tmp_path / "*.warc")])
