@@ -383,7 +383,10 @@ cli.add_command(report)
 
 def main() -> None:
     """The `tokenladder` command."""
+    from .absent import do_without
     from .allocators import settle
 
     settle()
+    if sys.argv[1:2] and sys.argv[1] in documents.LOOKING:
+        do_without("pandas")
     cli()

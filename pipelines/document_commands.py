@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 OUTCOMES = ("kept", "dropped", "duplicate", "over_budget", "held_out", "rejected")
 """As `schema.OUTCOMES`, which would bring Arrow: `--help` does without."""
 
+LOOKING = frozenset({"diff", "explain", "grep", "sample", "status"})
+"""Commands that look something up, and should answer at once."""
+
 
 @click.command(short_help="Say why a document is in or out of each recipe.")
 @click.argument("out", type=click.Path())

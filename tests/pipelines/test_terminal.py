@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import little
+import pyarrow.parquet as pq
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
@@ -145,6 +146,31 @@ def test_a_damaged_build_offers_nothing(tmp_path, content):
     (tmp_path / "manifest.json").write_text(content)
     assert completed(f"sample {tmp_path} --recipe", "") == completed("sample gone --rung", "") == []
     assert completed("sample --recipe", "") == []
+
+
+LOOKS = """
+import sys
+from tokenladder.pipelines.cli import main
+try:
+    main()
+finally:
+    print([name for name in ("apache_beam", "numba", "pandas", "scipy") if name in sys.modules])
+"""
+
+
+def test_looking_something_up_starts_without_heavy_libraries(built):
+    ledger = built.manifest["recipes"]["all"]["ledger"][0]["path"]
+    document = pq.read_table(built.out / ledger, columns=["document"]).column(0)[0].as_py()
+    command = [sys.executable, "-c", LOOKS, "explain", str(built.out), document]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert document in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_module_that_is_left_out_is_not_found():
+    code = "import json.tool; from tokenladder.pipelines.absent import do_without; do_without('csv'); import csv"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'csv': this command does without."
 
 
 def test_every_reading_command_prints_json():
