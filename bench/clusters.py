@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -11,10 +12,39 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 START_SECONDS = 120.0
+
+OPENED = (
+    "java.io",
+    "java.lang",
+    "java.lang.invoke",
+    "java.lang.reflect",
+    "java.net",
+    "java.nio",
+    "java.time",
+    "java.util",
+)
+"""Packages of Java's that Flink reaches into by reflection."""
+
+TASK_MANAGER = {
+    "taskmanager.numberOfTaskSlots": "2",
+    "taskmanager.cpu.cores": "2",
+    "taskmanager.memory.framework.heap.size": "128m",
+    "taskmanager.memory.framework.off-heap.size": "128m",
+    "taskmanager.memory.task.heap.size": "256m",
+    "taskmanager.memory.task.off-heap.size": "0m",
+    "taskmanager.memory.managed.size": "128m",
+    "taskmanager.memory.network.min": "32m",
+    "taskmanager.memory.network.max": "32m",
+    "taskmanager.memory.jvm-metaspace.size": "192m",
+    "taskmanager.memory.jvm-overhead.min": "192m",
+    "taskmanager.memory.jvm-overhead.max": "192m",
+}
+"""What Flink's own shell scripts work out for a TaskManager; one of two slots, small enough for a laptop."""
 
 
 def prism() -> str | None:
@@ -134,12 +164,56 @@ def job_server(name: str) -> str | None:
 
 
 @contextlib.contextmanager
+def flink_cluster(workers: int, folder: Path) -> Iterator[str]:
+    """The address of a Flink JobManager with so many TaskManagers, all processes of their own, from the server's jars.
+
+    Args:
+        workers: TaskManagers, of two slots each.
+        folder: For logs and the configuration.
+    """
+    rest, rpc = free_port(), free_port()
+    config = {
+        "jobmanager.rpc.address": "localhost",
+        "jobmanager.rpc.port": rpc,
+        "jobmanager.memory.process.size": "900m",
+    }
+    config |= {"rest.address": "localhost", "rest.port": rest, "taskmanager.host": "localhost", **TASK_MANAGER}
+    conf = folder / "flink-conf"
+    conf.mkdir(exist_ok=True)
+    (conf / "config.yaml").write_text("".join(f"{key}: {value}\n" for key, value in config.items()))
+    opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED]
+    java = ["java", "-Xmx512m", *opened, "-cp", Path(job_server("flink") or "").parent / "lib" / "*"]
+    runtime = "org.apache.flink.runtime"
+    with contextlib.ExitStack() as stack:
+
+        def start(name: str, port: int | None = None) -> None:
+            words = [*java, f"{runtime}.{name}", "-c", conf]
+            stack.enter_context(running(*words, port=port, log=folder / "flink.log"))
+
+        start("entrypoint.StandaloneSessionClusterEntrypoint", rest)
+        for _ in range(workers):
+            start("taskexecutor.TaskManagerRunner")
+        _wait_for_slots(rest, 2 * workers)
+        yield f"localhost:{rest}"
+
+
+def _wait_for_slots(port: int, slots: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://localhost:{port}/overview") as reply:
+            if json.load(reply)["slots-total"] >= slots:
+                return
+        time.sleep(0.2)
+    raise RuntimeError(f"Flink at port {port} has no {slots} slots after {START_SECONDS:.0f} s")
+
+
+@contextlib.contextmanager
 def engine(name: str, folder: Path, workers: int = 2) -> Iterator[list[str]]:
     """What follows `--` for an engine, which runs for as long as the body.
 
     Args:
         name: `in_memory`, `multi_threading`, `multi_processing`, `dask`, or `prism-`, `flink-` or `spark-` with
-            `loopback`, `process` or `external`; Flink and Spark run inside their job servers.
+            `loopback`, `process` or `external`; Flink and Spark run inside their job servers, but for `flink-cluster`.
         folder: For logs.
         workers: Threads or processes; Prism chooses for itself.
     """
@@ -148,6 +222,18 @@ def engine(name: str, folder: Path, workers: int = 2) -> Iterator[list[str]]:
     if name == "dask":
         with dask_cluster(workers, folder) as address:
             yield ["--runner=DaskRunner", f"--dask_client_address={address}"]
+    elif name == "flink-cluster":
+        with worker_pool(folder) as pool, flink_cluster(workers, folder) as address:
+            jar = job_server(kind) or ""
+            yield [
+                "--runner=FlinkRunner",
+                f"--flink_master={address}",
+                f"--flink_job_server_jar={jar}",
+                f"--files_to_stage={jar}",  # the cluster has the class path; all of it would go there with each job
+                f"--parallelism={workers}",
+                "--environment_type=EXTERNAL",
+                f"--environment_config={pool}",
+            ]
     elif kind in {"flink", "spark"}:
         count = f"--parallelism={workers}" if kind == "flink" else f"--spark_master_url=local[{workers}]"
         with worker_pool(folder) if where == "external" else contextlib.nullcontext() as pool:

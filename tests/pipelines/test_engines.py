@@ -21,6 +21,7 @@ from tokenladder.pipelines.engine import Engine
 pytestmark = pytest.mark.cluster
 ENGINES = ["multi_processing", "prism-loopback", "prism-process", "prism-external", "dask"]
 JAVA = [f"{kind}-{where}" for kind in ("flink", "spark") for where in ("loopback", "process", "external")]
+JAVA.append("flink-cluster")
 HERE = "tokenladder.tests.pipelines.misbehaving"
 
 
