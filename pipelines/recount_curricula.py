@@ -140,6 +140,8 @@ class Order(Stream):
             if (rank is None) != (said_rank is None) or abs((rank or 0.0) - (said_rank or 0.0)) > 1e-6:
                 faults.append(f"the rank correlation of {name} is {rank}, not {said_rank}")
         shown = "no rank correlation" if told.spearman is None else f"rank correlation {told.spearman:+.4f}"
+        if told.sequence_spearman is not None:
+            shown += f" (of their sequences {told.sequence_spearman:+.4f})"
         self.found["Ordered"] = f"{told.documents:,} documents, {shown} with {told.sort or 'nothing'}"
 
 

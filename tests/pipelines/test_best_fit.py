@@ -284,7 +284,7 @@ def expected_sequences(found, one, difficulty):
     return [found[items[n][5]][1] for n in order]
 
 
-@little.few(4)
+@little.few(3)
 @given(
     SETTINGS,
     st.sampled_from(["ascending", "descending"]),

@@ -88,7 +88,7 @@ def test_rungs_go_as_far_as_each_stratum_needs_for_its_share(tmp_path_factory, u
     assert again.manifest == result.manifest
 
 
-@little.few(4)
+@little.few(3)
 @given(
     unit=st.sampled_from(["bytes", "documents"]),
     shares=st.sampled_from([(0.2, 0.3, 0.5), (0.1, 0.8, 0.1), (0.35, 0.25, 0.4)]),
