@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from ..filters import minhash
 from ..filters.hashing import fmix64, hash_text
+from ..filters.kernels import text_column
 from . import grouping, isolate, keys, leaders, store
 from .deduplicate import Near
 from .encode import tokenizer
@@ -87,11 +88,22 @@ def read_slice(source: str, piece: str) -> Iterator[pa.RecordBatch]:
 def add_scores(batch: pa.RecordBatch, families: Mapping[str, Family]) -> pa.RecordBatch:
     """The batch with each score's columns, as `NAME.column`."""
     columns, names = list(batch.columns), list(batch.schema.names)
+    plain = decoded(batch)
     for name, family in families.items():
-        scored = score_batch(family, batch)
+        scored = score_batch(family, plain)
         columns += scored.columns
         names += [f"{name}.{column}" for column in scored.schema.names]
     return pa.record_batch(columns, names)
+
+
+def decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with columns of dictionaries, as readers of Parquet and Arrow may give them, as plain ones.
+
+    >>> decoded(pa.record_batch({"text": pa.array(["a", "a"]).dictionary_encode()})).schema.field("text").type
+    DataType(string)
+    """
+    columns = [one.dictionary_decode() if pa.types.is_dictionary(one.type) else one for one in batch.columns]
+    return pa.record_batch(columns, batch.schema.names)
 
 
 def add_tokens(batch: pa.RecordBatch, section: str, model: str) -> pa.RecordBatch:
@@ -103,7 +115,7 @@ def add_tokens(batch: pa.RecordBatch, section: str, model: str) -> pa.RecordBatc
         model: Path of its model, empty for one that has none.
     """
     engine = tokenizer(section, model)
-    text = batch.column("text")
+    text = text_column(decoded(batch))
     valid = text.is_valid().to_numpy(zero_copy_only=False)
     borders, ids = engine.encode(text.drop_null())
     offsets = np.zeros(len(batch) + 1, np.int64)
@@ -118,25 +130,38 @@ def member(near: Near) -> np.dtype[Any]:
 
 
 def _identify(batch: pa.RecordBatch, column: str) -> tuple[NDArray[np.bool_], NDArray[Any], NDArray[np.uint64]]:
-    """Which rows have text; the id of each; and what tells rows of equal text apart."""
-    text = batch.column(column)
+    """Which rows have text; the id of each; and what tells rows of equal text apart: `name`, `record` or both."""
+    text = text_column(batch, column)
     valid = text.is_valid().to_numpy(zero_copy_only=False)
-    if "document" in batch.schema.names:
+    if "document" in batch.schema.names and batch.column("document").type == pa.binary(16):
         ids = keys.id_array(batch.column("document"))
     else:
         digests = (hashlib.blake2b(one.as_buffer(), digest_size=16).digest() if one.is_valid else None for one in text)
         ids = keys.id_array(pa.array(digests, pa.binary(16)))
-    ties = hash_text(batch.column("name").fill_null(""))
+    if not {"name", "record"} & set(batch.schema.names):
+        have = ", ".join(batch.schema.names)
+        raise ValueError(
+            "ClusterDuplicates tells documents of equal text apart by a column 'name' (an address, a path, an id) or "
+            f"'record', but the batch holds these columns: {have}."
+        )
+    ties = np.zeros(len(batch), np.uint64)
+    if "name" in batch.schema.names:
+        ties = hash_text(text_column(batch, "name").fill_null(""))
     if "record" in batch.schema.names:
-        ties ^= fmix64(hash_text(batch.column("record").fill_null("")))
+        ties ^= fmix64(hash_text(text_column(batch, "record").fill_null("")))
     return valid, ids, ties
 
 
 def sign(batch: pa.RecordBatch, near: Near) -> bytes:
-    """The packed members of a batch: its documents with text."""
+    """The packed members of a batch: its documents with text.
+
+    Raises:
+        ValueError: There is no such column, or it holds no strings, or nothing tells equal texts apart.
+    """
+    batch = decoded(batch)
     valid, ids, ties = _identify(batch, near.text)
     typed = near.unit == "auto" and "file_type" in batch.schema.names
-    columns = {"text": batch.column(near.text), **({"file_type": batch.column("file_type")} if typed else {})}
+    columns = {"text": text_column(batch, near.text), **({"file_type": batch.column("file_type")} if typed else {})}
     signatures = minhash.signature_matrix(near.family.score(pa.record_batch(columns)).column("signature"))
     packed = np.empty(int(valid.sum()), member(near))
     packed["id"], packed["tie"], packed["signature"] = ids[valid], ties[valid], signatures[valid]
@@ -220,11 +245,11 @@ def add_clusters(batch: pa.RecordBatch, text: str, led: bytes) -> pa.RecordBatch
     """The batch with `cluster.leader`, `cluster.leads`, `cluster.similarity` and `cluster.size`; null without text.
 
     Args:
-        batch: With `text` and `name`.
+        batch: With `text`, and `name`, `record` or both.
         text: The column of text.
         led: What `gather` gives.
     """
-    valid, ids, ties = _identify(batch, text)
+    valid, ids, ties = _identify(decoded(batch), text)
     known = np.frombuffer(led, LED)
     leader, leads = ids.astype(keys.ID), np.ones(len(batch), bool)
     similarity, size = np.ones(len(batch), np.float32), np.ones(len(batch), np.int32)

@@ -2,7 +2,9 @@
 
 Elements are Arrow record batches, of some thousand rows. These transforms wire the very functions of a build (through
 `batches`), and promise less than a build does: no ledger, no budgets, nothing kept between runs. Use a study where
-those matter, and these where documents go on into a pipeline of your own.
+those matter, and these where documents go on into a pipeline of your own. Batches of your own need a column of text,
+and for `ClusterDuplicates` one of names. The same transform twice in one pipeline gets a label:
+`documents | "Again" >> ClusterDuplicates()`.
 
     with beam.Pipeline() as pipeline:
         (
@@ -103,6 +105,10 @@ class ReadDocuments(beam.PTransform):
 
     source: Source
 
+    def default_label(self) -> str:
+        """Names the files, so that several of these can stand in one pipeline."""
+        return f"ReadDocuments({', '.join(self.source.paths)})"
+
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection[pa.RecordBatch]:
         """List, spread, read."""
         source = batches.located(self.source)
@@ -125,6 +131,10 @@ class ScoreDocuments(beam.PTransform):
     """
 
     scores: Mapping[str, Family]
+
+    def default_label(self) -> str:
+        """Names the scores, so that several of these can stand in one pipeline."""
+        return f"ScoreDocuments({', '.join(self.scores)})"
 
     def expand(self, documents: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
         """One step."""

@@ -107,6 +107,43 @@ def test_one_of_equal_texts_leads_and_rows_without_text_do_not():
     assert [row["name"] for batch in clustered(cut(rows, [4])) for row in survivors(batch).to_pylist()][1:] == ["c"]
 
 
+TEXT = "one two three four five six seven eight nine ten"
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())])
+def test_text_and_names_may_be_of_any_kind_of_string(kind):
+    plain = {"text": pa.array([TEXT, None, TEXT]), "name": pa.array(["a", "b", "c"])}
+    other = pa.record_batch({name: column.cast(kind) for name, column in plain.items()})
+    plain = pa.record_batch(plain)
+    assert batches.sign(other, NEAR) == batches.sign(plain, NEAR)
+    found = batches.add_scores(other, {"lengths": Lengths()})
+    assert found.columns[2:] == batches.add_scores(plain, {"lengths": Lengths()}).columns[2:]
+    assert found.schema.field("text").type == kind
+    section = '{"type": "bytes"}'
+    assert batches.add_tokens(other, section, "").column(2) == batches.add_tokens(plain, section, "").column(2)
+
+
+def test_what_a_batch_lacks_is_told():
+    with pytest.raises(ValueError, match="reads the column 'text', but the batch holds these columns: body"):
+        batches.sign(pa.record_batch({"body": [TEXT]}), NEAR)
+    with pytest.raises(ValueError, match="reads the column 'text' as text, but it holds int64"):
+        batches.add_clusters(pa.record_batch({"text": [1]}), "text", b"")
+    with pytest.raises(ValueError, match="of equal text apart by a column 'name'"):
+        batches.sign(pa.record_batch({"text": [TEXT], "n": [1]}), NEAR)
+    own = pa.record_batch({"text": [TEXT, TEXT], "name": ["a", "b"], "document": ["x", "y"]})  # ids of another kind
+    assert batches.sign(own, NEAR) == batches.sign(own.drop_columns("document"), NEAR)
+    by_record = own.rename_columns(["text", "record", "document"])
+    assert [row["cluster.leads"] for row in clustered([by_record])[0].to_pylist()].count(True) == 1
+
+
+def test_two_of_a_kind_stand_in_one_pipeline():
+    with beam.Pipeline(runner=RUNNER) as pipeline:
+        made = pipeline | beam.Create([pa.record_batch({"text": [TEXT]})])
+        made |= ScoreDocuments({"a": Lengths()})
+        made |= ScoreDocuments({"b": Lengths()})
+        made | beam.Map(lambda batch: batch.column("b.words")[0].as_py() == 10 or 1 / 0)
+
+
 def test_no_document_at_all():
     assert clustered([]) == []
     empty = clustered([pa.RecordBatch.from_pylist([], table([]).schema)])
