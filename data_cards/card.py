@@ -64,11 +64,15 @@ def _introduction(manifest: dict[str, Any], recipes: dict[str, Any]) -> str:
         f"documents, in which shares), each as a ladder of {plural(rungs, 'rung')} (token budgets). Every rung is the "
         "beginning of the next. In every beginning of the stream each stratum is within one sequence of its weight."
     )
+    binary = manifest.get("input_ids") == "binary"
+    each = f", each as a little-endian {plain(manifest['tokenizer']['dtype'])} in bytes" * binary
     columns = [
-        ("input\\_ids", f"{length:,} token ids, documents one after the other"),
+        ("input\\_ids", f"{length:,} token ids, documents one after the other{each}"),
         ("stratum", "the source, or the part of a source, that the sequence is from"),
         ("document\\_starts", "positions at which a document begins; before the first is the rest of an earlier one"),
     ]
+    if manifest.get("packing") == "best-fit":
+        columns.append(("padding", "how many tokens at the end only fill the sequence; not in the held-out set"))
     table = table_of(("column", "what it holds"), columns, texts=2)
     return f"# {plain(manifest['name'])}\n\n{what}\n\nA row is one sequence of {length:,} tokens:\n\n{table}"
 

@@ -36,11 +36,27 @@ _CONTEXT: dict[str, Any] = {
     "examples": {"@id": "cr:examples", "@type": "@json"},
 }
 
-_COLUMNS = (
-    ("input_ids", "sc:Integer", "Token ids, documents one after the other."),
-    ("stratum", "sc:Text", "The source, or the part of a source, that the sequence is from."),
-    ("document_starts", "sc:Integer", "Positions at which a document begins."),
-)
+Column = tuple[str, str, str]
+"""Name, data type and description."""
+
+_MANY = frozenset({"input_ids", "document_starts"})
+"""Columns of lists."""
+
+
+def _columns(manifest: dict[str, Any]) -> list[Column]:
+    """Columns of the shards of recipes."""
+    ids: Column = ("input_ids", "sc:Integer", "Token ids, documents one after the other.")
+    if manifest.get("input_ids") == "binary":
+        told = f"Token ids, documents one after the other, each as a little-endian {manifest['tokenizer']['dtype']}."
+        ids = ("input_ids", "sc:Text", told)  # there is no type of bytes; Text is given as they are
+    columns: list[Column] = [
+        ids,
+        ("stratum", "sc:Text", "The source, or the part of a source, that the sequence is from."),
+        ("document_starts", "sc:Integer", "Positions at which a document begins."),
+    ]
+    if manifest.get("packing") == "best-fit":
+        columns.append(("padding", "sc:Integer", "How many tokens at the end only fill the sequence."))
+    return columns
 
 
 def make_croissant(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -55,6 +71,7 @@ def make_croissant(manifest: dict[str, Any]) -> dict[str, Any]:
     """
     shards: dict[str, dict[str, Any]] = {}
     sets, records = [], []
+    columns = _columns(manifest)
     for name, told, listed in _configurations(manifest):
         shards |= {shard["path"]: shard for shard in listed}
         sets.append(
@@ -72,7 +89,7 @@ def make_croissant(manifest: dict[str, Any]) -> dict[str, Any]:
                 "@id": name,
                 "name": name,
                 "description": told,
-                "field": [_field(name, *column) for column in _COLUMNS],
+                "field": [_field(name, *column) for column in columns if name != HELD_OUT or column[0] != "padding"],
             }
         )
     files = [
@@ -129,4 +146,4 @@ def _field(name: str, column: str, kind: str, told: str) -> dict[str, Any]:
         "dataType": kind,
         "source": {"fileSet": {"@id": f"files/{name}"}, "extract": {"column": column}},
     }
-    return field if kind == "sc:Text" else {**field, "repeated": True}
+    return {**field, "repeated": True} if column in _MANY and kind != "sc:Text" else field

@@ -124,6 +124,8 @@ def assemble(  # noqa: PLR0917 everything that a manifest tells
     }
     if settings.packing != "concatenate":
         value["packing"] = settings.packing
+    if settings.input_ids != "list":
+        value["input_ids"] = settings.input_ids
     if settings.max_document_sequences is not None:
         value["max_document_sequences"] = settings.max_document_sequences
     if held_out is not None and settings.held_out is not None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 import little
+import pyarrow.parquet as pq
 import pytest
 
 from tokenladder.data_cards.words import PROMPTS, place, read_words
@@ -131,3 +132,38 @@ def test_a_card_of_no_manifest(tmp_path):
     (tmp_path / "manifest.json").write_text('["recipes"]')
     with pytest.raises(store.UserError, match=r"manifest\.json: is no manifest of a build\. Build the study again"):
         make_card(str(tmp_path), write=False)
+
+
+@pytest.mark.filterwarnings("ignore")  # what a library of others warns of is not ours
+@pytest.mark.parametrize(
+    ("settings", "held_out"),
+    [
+        ({"packing": "best-fit", "budgets": [20 * little.LENGTH]}, 3 * little.LENGTH),
+        ({"input_ids": "binary", "budgets": ["4KB"]}, "300"),
+    ],
+)
+def test_croissant_and_card_tell_the_columns_that_there_are(tmp_path, settings, held_out):
+    mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
+    study = little.write_study(
+        tmp_path,
+        {"web": little.write_jsonl(tmp_path / "web.jsonl", little.corpus(11, 80, prefix="c"))},
+        scores={"lengths": {"type": "lengths"}},
+        held_out={"tokens": held_out},
+        curricula={"easy": {"recipe": "all", "rung": settings["budgets"][0], "sort": "lengths.words"}},
+        **settings,
+    )
+    made = little.build(study, tmp_path / "out")
+    dataset = mlcroissant.Dataset(made.out / CROISSANT)
+    assert dataset.metadata.issues.errors == set()
+    shards = {"all": made.manifest["recipes"]["all"]["rungs"][0]["shards"], "held": made.manifest["held_out"]["shards"]}
+    shards["easy"] = made.manifest["curricula"]["easy"]["shards"]
+    for records in dataset.metadata.record_sets:
+        table = pq.read_table(made.out / shards[records.name.partition("-")[0].partition("_")[0]][0]["path"])
+        record = next(iter(dataset.records(records.name)))
+        assert [name.rpartition("/")[2] for name in record] == table.column_names
+        first = table.column("input_ids")[0].as_py()
+        given = record[f"{records.name}/input_ids"]
+        assert (given if isinstance(first, bytes) else list(given)) == first
+    card = (made.out / CARD).read_text()
+    assert ("\n| padding | how many tokens at the end" in card) == ("packing" in settings)
+    assert ("each as a little-endian uint16 in bytes" in card) == ("input_ids" in settings)
