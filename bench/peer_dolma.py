@@ -6,7 +6,7 @@ DOCUMENTS holds `jsonl/documents/*.jsonl.gz` and the result is in OUT/kept or OU
 process, so that a step of two commands starts once.
 
 equal    `dedupe` by a Bloom filter over whole texts, then `mix`
-rules    `tag` with `gopher_v1`, then `mix` with the thresholds of its own `gopher_rules`
+rules    `tag` with `gopher_v2`, then `mix` with the thresholds of Gopher, as its `gopher_rules` have them
 tokens   `tokens`
 """
 
@@ -78,9 +78,9 @@ def rules(source: Path, out: Path) -> None:
     """Count all of Gopher's figures, then keep what passes."""
     files = sorted(map(str, (source / "documents").glob("*.gz")))
     attributes = str(source / "attributes" / NAME)
-    words = ["--taggers", "gopher_v1", "--experiment", NAME, "--processes", "1", "--destination", attributes]
+    words = ["--taggers", "gopher_v2", "--experiment", NAME, "--processes", "1", "--destination", attributes]
     dolma(["tag", "--documents", *files, *words])
-    figure = f".attributes.{NAME}__gopher_v1__"
+    figure = f".attributes.{NAME}__gopher_v2__"
     mix(
         source,
         out,
