@@ -18,6 +18,7 @@ from . import (
     findings,
     index,
     intake,
+    isolate,
     ladders,
     lock,
     manifest,
@@ -63,8 +64,7 @@ def build(plan: Plan, report: Reporter, beam: Sequence[str] = (), *, shared: boo
     """
     _check_folder(plan)
     with lock.lock(plan.out):
-        for folder in sorted({plan.out, plan.store.root}):
-            store.sweep(folder)
+        _sweep(plan)
         engine = Engine(plan.store.root, beam)
         if beam:
             check_storage(engine.runner, _places(plan), shared=shared)
@@ -72,8 +72,17 @@ def build(plan: Plan, report: Reporter, beam: Sequence[str] = (), *, shared: boo
                 report.say(line)
         journal = Journal(plan.out, plan.study.settings.name)
         engine.notes = journal.notes
+        died = isolate.POOL.died
         with report.to(journal):
-            return _run(plan, report, engine)
+            made = _run(plan, report, engine)
+        if isolate.POOL.died > died:  # and left what they were at
+            _sweep(plan)
+        return made
+
+
+def _sweep(plan: Plan) -> None:
+    for folder in sorted({plan.out, plan.store.root}):
+        store.sweep(folder)
 
 
 def _places(plan: Plan) -> list[str]:
@@ -270,6 +279,7 @@ def _ledger_tasks(  # noqa: PLR0917 what a ledger is made of
     tasks = pool.tasks(
         choices=store.join(choices.folder, "choices"),
         places=store.join(ladder.folder, "places"),
+        refused=store.join(ladder.folder, "refused"),
         held_out=store.join(held.folder, "places") if held else None,
         rules=rules,
         rungs=list(ladder.rungs),

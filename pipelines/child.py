@@ -29,7 +29,31 @@ OUT_OF_MEMORY = 77
 SCORING = 1 << 40
 """What is added to a record's ordinal while its score is computed on its own; twice as much for the second score."""
 
+ENCODING = 1 << 60
+"""What is added to the row of a document while it is encoded on its own."""
+
+SCORES = 1 << 10
+"""Numbers of scores that the ordinal of a batch can tell apart."""
+
 ALLOWED = "tokenladder."
+
+
+def of_batch(first: int, score: int = 0) -> int:
+    """The ordinal of a whole batch that is worked on at once, below -1; -1 is no work that stands still for long.
+
+    Args:
+        first: Its first record or row.
+        score: The number of the score that is computed.
+
+    >>> of_batch(8192, 3), score_of(of_batch(8192, 3))
+    (-8388613, 3)
+    """
+    return -2 - first * SCORES - min(score, SCORES - 1)
+
+
+def score_of(ordinal: int) -> int:
+    """The number of the score that is computed, of the ordinal of a batch."""
+    return (-2 - ordinal) % SCORES
 
 
 def main() -> None:

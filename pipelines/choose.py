@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 
 from ..filters.hashing import fmix64
 from . import keys, segments, store
+from .care import how_killed
 from .schema import BUCKET_BITS, CANDIDATE, DUPLICATED, KNOWN
-from .view import View, descending
+from .view import FARTHEST, View, descending
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -218,9 +219,13 @@ def _strata(view: View) -> pa.Array:
 
 
 def _labels(view: View, codes: NDArray[np.int16]) -> pa.Array:
-    """For documents dropped by a rule of the form `is = "pass"`, the reason that the score gives as its label."""
+    """Why a rule drops documents: what a score gives as its label for `is = "pass"`, or how computing it died."""
     labels = pa.nulls(len(codes), pa.string())
     for n, rule in enumerate(view.recipe["rules"]):
         if rule["labels"] == ["pass"] and (codes == n + 1).any():
             labels = pc.if_else(pa.array(codes == n + 1), pc.cast(view.column(rule["label"]), pa.string()), labels)
+        where = rule["value"] if rule["labels"] is None else rule["label"]
+        if where is not None and len(where) > 1 and where[0] != FARTHEST and (codes == n + 1).any():
+            absent = (codes == n + 1) & view.column(where).is_null().to_numpy(zero_copy_only=False)
+            labels = pc.coalesce(how_killed(view.place.score(where[0], view.part.id), absent), labels)
     return labels

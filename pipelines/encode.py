@@ -11,15 +11,18 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
 from ..tokenizers.loading import load_bytes
+from ..tokenizers.protocol import joined
 from ..tokenizers.sections import TokenizerSection
 from . import segments, store
+from .care import Care
+from .child import ENCODING
 from .edits import Editor, encoded_bytes
 from .parts import Part, Store
 from .pieces import bounds, buckets_of, cut, earliest
 from .ranges import copy_ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -36,14 +39,16 @@ def encode_part(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _
     """Encode what any of some recipes wants of a part and is not encoded yet; then count each one's tokens.
 
     Writes `NUMBER.parquet` in each recipe's folder of counts: `stratum`, `bucket` (of priority), `documents`, `tokens`.
+    Documents that the tokenizer cannot encode, because its process dies, count for nothing (`segments.refused`).
 
     Args:
         payload: `store`, `part`, `ordinal`, `tokenizer` (`fingerprint`, `section`, `model`), and `recipes`: for each
             `choices` (folder), `cutoffs` (bucket by stratum), `counts` (folder), where documents are cut into pieces,
-            `piece` (tokens), and where budgets are in bytes, `bytes`; without any, all documents are encoded.
-        at: Not called: tokenizers take any text.
+            `piece` (tokens), and where budgets are in bytes, `bytes`; without any, all documents are encoded. Of
+            `care`, `careful` and `reject`.
+        at: Told what is encoded.
     """
-    del at
+    care = Care.of(payload, at)
     place, part = Store(payload["store"]), Part(**payload["part"])
     name, spec = f"{payload['ordinal']:07d}.parquet", payload["tokenizer"]
     choices = [store.read_table(store.join(recipe["choices"], name)) for recipe in payload["recipes"]]
@@ -58,9 +63,18 @@ def encode_part(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _
         rows, priority = np.logical_or.reduce(masks), choices[0].column("priority").to_numpy()
     else:
         rows, priority = place.column(part, ("document",)).is_valid().to_numpy(), np.arange(part.rows)
-    new = np.flatnonzero(rows & (segments.counts(place, spec["fingerprint"], part.id, part.rows) == 0))
+    known = segments.refused(place, spec["fingerprint"], part.id)
+    rows &= segments.counts(place, spec["fingerprint"], part.id, part.rows) == 0
+    refused = care.killed(ENCODING, np.flatnonzero(rows).tolist())
+    if refused:
+        segments.refuse(place, spec["fingerprint"], part.id, refused)
+    lost = np.array([*known, *refused], np.int64)
+    rows[lost] = False
+    for mask in masks:
+        mask[lost] = False
+    new = np.flatnonzero(rows)
     if len(new):
-        _encode(place, part, spec, new, np.argsort(priority[new], kind="stable"))
+        _encode(place, part, spec, new, np.argsort(priority[new], kind="stable"), care)
     lengths = segments.counts(place, spec["fingerprint"], part.id, part.rows)
     for (choice, recipe), mask in zip(asked, masks, strict=True):
         sizes = encoded_bytes(place, part, spec.get("edits", {})) if recipe.get("bytes") else None
@@ -97,12 +111,15 @@ def _count(  # noqa: PLR0917 each is a column or says what of it
     return counted.sort_by([("stratum", "ascending"), ("bucket", "ascending")])
 
 
-def _encode(place: Store, part: Part, spec: dict[str, Any], new: NDArray[np.int64], order: NDArray[np.int64]) -> None:
+def _encode(  # noqa: PLR0917 what is encoded, by what, and how
+    place: Store, part: Part, spec: dict[str, Any], new: NDArray[np.int64], order: NDArray[np.int64], care: Care
+) -> None:
     engine = tokenizer(spec["section"], spec["model"])
     lengths: list[NDArray[np.int64]] = []
     pieces: list[NDArray[Any]] = []
-    for texts in _texts(place.documents(part.id), new, Editor(place, part, spec.get("edits", {}))):
-        borders, ids = engine.encode(texts)
+    for rows, texts in _texts(place.documents(part.id), new, Editor(place, part, spec.get("edits", {}))):
+        encoded = care.run(engine.encode, texts, ENCODING, rows.tolist())
+        borders, ids = encoded[0] if len(encoded) == 1 else joined(encoded, engine.dtype)
         pieces.append(ids)
         lengths.append(np.diff(borders))
     tokens, counts = np.concatenate(pieces), np.concatenate(lengths)
@@ -115,8 +132,8 @@ def _encode(place: Store, part: Part, spec: dict[str, Any], new: NDArray[np.int6
     segments.write(place, spec["fingerprint"], part.id, new[order], offsets, out)
 
 
-def _texts(path: str, rows: NDArray[np.int64], editor: Editor) -> Any:
-    """Texts of the given rows, ascending, by row group, as they are encoded."""
+def _texts(path: str, rows: NDArray[np.int64], editor: Editor) -> Iterator[tuple[NDArray[np.int64], Any]]:
+    """The given rows, ascending, and their texts as they are encoded, by row group."""
     with store.open_input(path) as file:
         parquet = pq.ParquetFile(file)
         first = 0
@@ -125,5 +142,5 @@ def _texts(path: str, rows: NDArray[np.int64], editor: Editor) -> Any:
             inside = rows[(rows >= first) & (rows < last)] - first
             if len(inside):
                 column = parquet.read_row_group(n, columns=["text"], use_threads=False).column(0).combine_chunks()
-                yield editor.edit(column.take(pa.array(inside)), first + inside)
+                yield first + inside, editor.edit(column.take(pa.array(inside)), first + inside)
             first = last

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from ..filters import minhash, shingles
 from . import store
+from .care import killed_rows
 from .choose import find_cuts
 from .parts import Store, read_clusters
 from .view import View
@@ -223,6 +224,8 @@ def scores_of(evidence: Evidence, ordinal: int, row: int) -> dict[str, dict[str,
                 schema = pq.read_schema(file)
             columns = [field.name for field in schema if not pa.types.is_nested(field.type) and not _is_bytes(field)]
             out[name] = read_row(path, row, columns)
+            died = killed_rows(path).get(row)
+            out[name] |= {"killed": died} if died else {}
     return out
 
 

@@ -12,9 +12,10 @@ from . import store
 from .child import SCORING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from ..filters.family import Family
+    from .care import Care
 
 
 def open_family(fingerprint: str, spec: Mapping[str, Any]) -> Family:
@@ -54,32 +55,29 @@ def score_batch(family: Family, documents: pa.RecordBatch) -> pa.RecordBatch:
         raise store.UserError(str(error)) from error
 
 
-def score_carefully(  # noqa: PLR0917 what a score of one record at a time needs
-    family: Family,
-    documents: pa.RecordBatch,
-    number: int,
-    first: int,
-    reject: Mapping[int, str],
-    at: Callable[[int], object],
-) -> pa.RecordBatch:
-    """As `score_batch`, after each record was tried on its own: where one of them killed an earlier process.
+def score_carefully(
+    family: Family, documents: pa.RecordBatch, number: int, first: int, care: Care
+) -> tuple[pa.RecordBatch, dict[int, str]]:
+    """As `score_batch`, with care: a document that ends processes has no value of this score.
 
     Args:
         family: The score.
         documents: A batch.
         number: The score's place among those of the task.
         first: Ordinal of the batch's first record.
-        reject: Reasons by ordinal; records under `SCORING * (number + 1)` and their own get no value of this score.
-        at: Told which record is tried next.
+        care: How carefully; the ordinal of a record on its own has `SCORING * (number + 1)` added to it.
+
+    Returns:
+        The columns; and the rows of the batch that have no values for that reason, each with how it killed.
     """
-    base = SCORING * (number + 1) + first
-    killing = pa.array([base + row in reject for row in range(documents.num_rows)], pa.bool_())
-    place = documents.schema.get_field_index("text")
-    text = pa.compute.if_else(killing, pa.scalar(None, documents.schema.field(place).type), documents.column(place))
-    spared = documents.set_column(place, documents.schema.field(place), text)
-    for row in range(documents.num_rows):
-        at(base + row)
-        if text[row].is_valid:
-            score_batch(family, spared.slice(row, 1))
-    at(-1)
-    return score_batch(family, spared)
+    base, rows = SCORING * (number + 1) + first, range(documents.num_rows)
+    killed = care.killed(base, rows)
+    if killed:
+        place = documents.schema.get_field_index("text")
+        field, killing = documents.schema.field(place), pa.array([row in killed for row in rows], pa.bool_())
+        text = pa.compute.if_else(killing, pa.scalar(None, field.type), documents.column(place))
+        documents = documents.set_column(place, field, text)
+    scored = care.run(lambda some: score_batch(family, some), documents, base, rows, number)
+    if len(scored) == 1:
+        return scored[0], killed
+    return pa.Table.from_batches(scored).combine_chunks().to_batches()[0], killed

@@ -5,9 +5,10 @@ worker thread therefore borrows one child process, sends it a function's name an
 that parse the same pages take as long as one after the other (the lock); two children take half.
 
 A child that dies, stands still or runs out of memory is replaced and its work done again. The record that it was at
-twice is rejected by name; everything else is kept. Where it died outside any record, in the score of a whole batch, the
-work is done again carefully: each record is tried on its own first, and one that kills a score twice has no value of
-that score, so that the rules which ask for it drop it.
+twice is rejected by name; everything else is kept. Where it died outside any record, in a score or the tokens of a
+whole batch, the work is done again with more care (`care`): each record is tried on its own first, and, where the batch
+still kills, never with others. A record that kills a score twice has no value of that score, so that the rules which
+ask for it drop it and say so; one that kills the tokenizer twice is rejected where its turn in the stream would come.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from .child import OUT_OF_MEMORY, SCORING
+from .child import ENCODING, OUT_OF_MEMORY, SCORING, score_of
+from .notes import name_of
 from .store import UserError
 
 if TYPE_CHECKING:
@@ -36,18 +38,24 @@ if TYPE_CHECKING:
 STALL_SECONDS = 120.0
 """A child that stays at one record for so long is taken for hung."""
 
+BATCH_STALLS = 8
+"""A child that works on one batch for so many times as long is taken for hung, too: 16 minutes for at most 32 MiB."""
+
 ATTEMPTS = 3
 """How often work is tried that dies outside any record."""
 
+MANY = 25
+"""Records that kill one by one, with few or none between them that do not, before no other is tried."""
+
 NOWHERE = -1
-"""What the progress cell holds while no record is being worked on."""
+"""What the progress cell holds while no record is being worked on; below it are whole batches."""
 
 
 class ChildDiedError(Exception):
     """A child crashed or hung.
 
     Attributes:
-        ordinal: The record that it was at, or NOWHERE.
+        ordinal: The record that it was at, that of a batch, or NOWHERE.
         how: `crashed (signal 11)`, `timed out`, ….
     """
 
@@ -116,9 +124,9 @@ class Child:
                 self._buffer += chunk
             elif self._ordinal() != seen:
                 seen, since = self._ordinal(), time.monotonic()
-                if seen != NOWHERE:
+                if seen >= 0:
                     watch(seen)
-            elif seen != NOWHERE and time.monotonic() - since > stall:
+            elif seen != NOWHERE and time.monotonic() - since > (stall if seen >= 0 else BATCH_STALLS * stall):
                 self.close()
                 raise ChildDiedError(seen, "timed out")
         line, _, self._buffer = self._buffer.partition(b"\n")
@@ -151,13 +159,18 @@ class Child:
 
 
 class Pool:
-    """The children of this process, lent to one thread each."""
+    """The children of this process, lent to one thread each.
+
+    Attributes:
+        died: How many died at work.
+    """
 
     def __init__(self) -> None:
         """Start with none; they come as threads ask."""
         self._idle: collections.deque[Child] = collections.deque()
         self._lent: set[Child] = set()
         self._lock = threading.Lock()
+        self.died = 0
         atexit.register(self.close)
 
     @contextlib.contextmanager
@@ -173,6 +186,7 @@ class Pool:
         except ChildDiedError:
             with self._lock:
                 self._lent.discard(child)
+                self.died += 1
             raise
         except BaseException as error:
             if isinstance(error, UserError | OSError | RuntimeError):
@@ -215,25 +229,48 @@ def call(
     Raises:
         UserError: The function raised one.
         OSError: The function raised one.
-        RuntimeError: The function raised anything else, or its child died several times outside any record.
+        ChildProcessError: Its child died several times outside any record, or at record after record.
+        RuntimeError: The function raised anything else.
     """
     reject: dict[str, str] = dict(payload.get("reject", {}))
     deaths: collections.Counter[int] = collections.Counter()
+    killing: list[int] = []
     while True:
-        careful = {"careful": True} if deaths[NOWHERE] else {}
+        careful = {"careful": deaths[NOWHERE]} if deaths[NOWHERE] else {}
         try:
             with POOL.borrow() as child:
                 return child.call(target, {**payload, **careful, "reject": reject}, stall, watch)
         except ChildDiedError as death:
-            deaths[death.ordinal] += 1
-            if death.ordinal == NOWHERE and deaths[NOWHERE] >= ATTEMPTS:
-                raise RuntimeError(
-                    f"{target}: its process {death.how} {ATTEMPTS} times, last with {payload}"
-                ) from death
-            if death.ordinal != NOWHERE and deaths[death.ordinal] == 2:
-                what = "extraction" if death.ordinal < SCORING else "scoring"
-                reject[str(death.ordinal)] = f"{what} {death.how}"
-            elif deaths[death.ordinal] > ATTEMPTS:
+            at = max(death.ordinal, NOWHERE)
+            deaths[at] += 1
+            if at == NOWHERE and deaths[NOWHERE] >= ATTEMPTS:
+                raise _hopeless(target, payload, death, f"{ATTEMPTS} times, and not at one record") from death
+            if at != NOWHERE and deaths[at] == 2:
+                reject[str(at)] = f"{_doing(at)} {death.how}"
+                killing = [*killing, at] if at >= SCORING else killing
+                if len(killing) >= MANY and max(killing) - min(killing) < 2 * len(killing):
+                    raise _hopeless(
+                        target, payload, death, f"at {len(killing)} records, one after the other"
+                    ) from death
+            elif deaths[at] > ATTEMPTS:
                 raise RuntimeError(
                     f"{target}: its process {death.how} at a record that was already rejected"
                 ) from death
+
+
+def _doing(ordinal: int) -> str:
+    """What was done to a record."""
+    return "encoding" if ordinal >= ENCODING else "scoring" if ordinal >= SCORING else "extraction"
+
+
+def _hopeless(target: str, payload: dict[str, Any], death: ChildDiedError, where: str) -> ChildProcessError:
+    """What to tell of work that no care brings to its end. It is an `OSError`, which every engine carries."""
+    scores = [one["type"] for one in payload.get("scores", {}).values()] or [payload.get("type", "")]
+    number = score_of(death.ordinal) if death.ordinal < NOWHERE else death.ordinal // SCORING - 1
+    what = f"the score '{scores[number]}'" if death.ordinal != NOWHERE and 0 <= number < len(scores) else "what it uses"
+    what = "the tokenizer" if "tokenizer" in payload else what
+    return ChildProcessError(
+        f"{target.removeprefix('tokenladder.')}: its process {death.how} {where}, while it worked on "
+        f"{name_of(payload) or 'its task'}. That is hardly the input: look at {what}, its library's version and the "
+        "memory of this machine, then run the same command again; what is finished is kept."
+    )

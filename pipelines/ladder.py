@@ -18,7 +18,7 @@ from . import keys, segments, store
 from .edits import encoded_bytes
 from .fit import fit
 from .parts import Part, Store
-from .pieces import buckets_of, cut, within
+from .pieces import buckets_of, cut, earliest, within
 from .schema import BUCKET_BITS, CANDIDATE
 
 if TYPE_CHECKING:
@@ -117,7 +117,9 @@ def emit_order(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     pieces = cut(choice.column("priority").to_numpy()[rows], text_bytes, lengths[rows], most)
     if "fit" in plan:
         pieces = within(pieces, plan["sequence_length"])
-    group = _group_of(plan["groups"], len(plan["strata"]))[strata[rows[pieces.index]], buckets_of(pieces.priority)]
+    groups = _group_of(plan["groups"], len(plan["strata"]))
+    _tell_refused(payload, place, part, choice, strata, groups, most)
+    group = groups[strata[rows[pieces.index]], buckets_of(pieces.priority)]
     inside = np.flatnonzero(group >= 0)
     rows, group = rows[pieces.index[inside]], group[inside]
     packed = np.empty(len(rows), _dtype(_form(plan), cut=_cuts(plan)))
@@ -131,6 +133,31 @@ def emit_order(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     if plan.get("text_bytes"):
         packed["text_bytes"] = encoded_bytes(place, part, payload["edits"])[rows]
     yield from keys.split(packed, keys.numbered(payload["number"], group))
+
+
+def _tell_refused(  # noqa: PLR0917 what a row is told by
+    payload: dict[str, Any],
+    place: Store,
+    part: Part,
+    choice: pa.Table,
+    strata: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    piece: int,
+) -> None:
+    """Write which documents would stand here, but could not be encoded: `refused/NUMBER.parquet` beside the plan."""
+    refused = segments.refused(place, payload["tokenizer"], part.id)
+    if not refused:
+        return
+    rows = np.array(sorted(refused), np.int64)
+    rows = rows[(choice.column("code").to_numpy()[rows] == CANDIDATE) & (strata[rows] >= 0)]
+    ends = np.max(np.where(groups >= 0, np.arange(BUCKETS) + 1, 0), axis=1)  # of each stratum, as far as it is needed
+    text_bytes = place.column(part, ("text_bytes",)).to_numpy()[rows]
+    buckets = buckets_of(earliest(choice.column("priority").to_numpy()[rows], text_bytes, piece))
+    rows = rows[buckets < ends[strata[rows]]]
+    if len(rows):
+        table = pa.table({"row": rows.astype(np.uint32), "reason": [refused[row] for row in rows.tolist()]})
+        folder = payload["plan"].rpartition("/")[0]
+        store.write_table(store.join(folder, "refused", f"{payload['ordinal']:07d}.parquet"), table)
 
 
 def _form(plan: dict[str, Any]) -> np.dtype[Any]:

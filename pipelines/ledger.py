@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from .schema import (
     KNOWN_REASON,
     LEDGER,
     OVER_BUDGET,
+    REJECTED,
 )
 
 if TYPE_CHECKING:
@@ -35,9 +37,9 @@ def write_ledger(payload: dict[str, Any], **_: Any) -> None:
     """Write one part's ledger, its counts, and then the file that says that they are whole.
 
     Args:
-        payload: `store`, `part`, `ordinal`, `choices` and `places` (folders), `held_out` (folder of the places of the
-            held-out set, or None), `rules` (texts), `rungs` (names), `ends` (for each rung, tokens of each stratum),
-            `edits` (`Pool.edits`), `ledger` and `marker` (paths of what is written), `identity`.
+        payload: `store`, `part`, `ordinal`, `choices`, `places` and `refused` (folders), `held_out` (folder of the
+            places of the held-out set, or None), `rules` (texts), `rungs` (names), `ends` (for each rung, tokens of
+            each stratum), `edits` (`Pool.edits`), `ledger` and `marker` (paths of what is written), `identity`.
     """
     place, part = Store(payload["store"]), Part(**payload["part"])
     name = f"{payload['ordinal']:07d}.parquet"
@@ -47,6 +49,7 @@ def write_ledger(payload: dict[str, Any], **_: Any) -> None:
     codes = choice.column("code").to_numpy()
     tokens, rung = _placed(payload, name, part.rows)
     outcome, reason = _outcomes(payload, documents, choice, codes, rung, _rows(payload["held_out"], name))
+    outcome, reason = _refused(store.join(payload["refused"], name), outcome, reason)
     survivors = choice.column("survivor").combine_chunks()
     told = np.isin(codes, (DUPLICATED, KNOWN, EXCLUDED))
     rungs = pa.array([*payload["rungs"], None], pa.string())
@@ -88,6 +91,17 @@ def write_ledger(payload: dict[str, Any], **_: Any) -> None:
             "masks": dict(zip(editor.names, masked.sum(axis=0).tolist(), strict=True)),
         },
     )
+
+
+def _refused(path: str, outcome: pa.Array, reason: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """The same, with documents rejected that had their turn, but that the tokenizer could not encode."""
+    if not store.exists(path):
+        return outcome, reason
+    table = store.read_table(path)
+    outcomes, reasons = np.array(outcome.to_pylist(), object), np.array(reason.to_pylist(), object)
+    outcomes[table.column("row").to_numpy()] = REJECTED
+    reasons[table.column("row").to_numpy()] = table.column("reason").to_pylist()
+    return pa.array(outcomes, pa.string()), pa.array(reasons, pa.string())
 
 
 def _masks(counts: NDArray[np.int32], names: list[str]) -> pa.Array:
@@ -143,8 +157,9 @@ def _outcomes(  # noqa: PLR0917 each is a column
     why[held] = len(texts) - 2
     reason = pa.array(texts, pa.string()).take(pa.array(why))
     label = choice.column("label").combine_chunks()
-    scores = pc.if_else(pc.is_valid(label), pc.replace_substring_regex(reason, r" is pass( \(.*\))?$", ": "), None)
-    reason = pc.coalesce(pc.binary_join_element_wise(scores, label, ""), reason)
+    names = [None if text is None else re.sub(r" is pass( \(.*\))?$", "", text) for text in texts]
+    told = pc.binary_join_element_wise(pa.array(names, pa.string()).take(pa.array(why)), label, ": ")
+    reason = pc.coalesce(told, reason)  # where there is a label
     return outcome, pc.coalesce(documents.column("reason").combine_chunks(), reason)
 
 

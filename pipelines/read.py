@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from . import keys, store
-from .families import open_family, score_batch, score_carefully
+from .care import Care, with_killed
+from .families import open_family, score_carefully
 from .formats import Slice, Source, documents
 from .parts import Store
 from .schema import PART
@@ -25,8 +26,8 @@ def read_slice(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _:
 
     Args:
         payload: `store` (root), `source` and `slice` (as JSON), `id` (READ/SLICE), `scores` (type and parameters by
-            fingerprint), `reject` (reasons by ordinal of record), `careful` (whether to score records one by one
-            first: an earlier process died while it scored; a record that did that twice has no value of that score).
+            fingerprint), `reject` (reasons by ordinal of record), `careful` (see `care`; a record at which two
+            processes died that scored it has no value of that score).
         at: Called with the ordinal of each record before it is worked on.
 
     Returns:
@@ -36,16 +37,12 @@ def read_slice(payload: dict[str, Any], *, at: Callable[[int], None] = lambda _:
     place = Store(payload["store"])
     source = Source(**payload["source"])
     families = {fingerprint: open_family(fingerprint, spec) for fingerprint, spec in payload["scores"].items()}
-    reject = {int(ordinal): reason for ordinal, reason in payload.get("reject", {}).items()}
+    care = Care.of(payload, at)
     writer = _PartWriter(place, payload["id"], families)
     first = 0
-    for batch in documents(source, Slice.from_json(payload["slice"]), reject=reject, at=at):
+    for batch in documents(source, Slice.from_json(payload["slice"]), reject=dict(care.reject or {}), at=at):
         at(-1)
-        if payload.get("careful"):
-            scored = [score_carefully(one, batch, n, first, reject, at) for n, one in enumerate(families.values())]
-        else:
-            scored = [score_batch(one, batch) for one in families.values()]
-        writer.add(batch, scored)
+        writer.add(batch, [score_carefully(one, batch, n, first, care) for n, one in enumerate(families.values())])
         first += batch.num_rows
         if writer.text_bytes >= source.part_bytes:
             writer.finish_part()
@@ -70,13 +67,17 @@ class _PartWriter:
     def _start(self) -> None:
         self._batches: list[pa.RecordBatch] = []
         self._scores: dict[str, list[pa.RecordBatch]] = {fingerprint: [] for fingerprint in self._families}
+        self._killed: dict[str, dict[int, str]] = {fingerprint: {} for fingerprint in self._families}
+        self._rows = 0
         self.text_bytes = 0
 
-    def add(self, batch: pa.RecordBatch, scored: list[pa.RecordBatch]) -> None:
+    def add(self, batch: pa.RecordBatch, scored: list[tuple[pa.RecordBatch, dict[int, str]]]) -> None:
         lengths = pa.compute.binary_length(batch.column("text")).cast(pa.int64()).fill_null(0)
         self._batches.append(pa.record_batch([*batch.columns, lengths], schema=PART))
-        for fingerprint, columns in zip(self._families, scored, strict=True):
+        for fingerprint, (columns, killed) in zip(self._families, scored, strict=True):
             self._scores[fingerprint].append(columns)
+            self._killed[fingerprint] |= {self._rows + row: reason for row, reason in killed.items()}
+        self._rows += batch.num_rows
         self.text_bytes += pa.compute.sum(lengths).as_py() or 0
 
     def finish_part(self) -> None:
@@ -85,7 +86,8 @@ class _PartWriter:
         rows = max(batch.num_rows for batch in self._batches)
         store.write_table(self._place.documents(name), table, row_group_size=rows)
         for fingerprint, batches in self._scores.items():
-            store.write_table(self._place.score(fingerprint, name), pa.Table.from_batches(batches))
+            scored = with_killed(pa.Table.from_batches(batches), self._killed[fingerprint])
+            store.write_table(self._place.score(fingerprint, name), scored)
         self._count(table)
         self._parts.append(
             {

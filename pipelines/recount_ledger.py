@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from . import store
 from .result_files import ID, READING, Files, LedgerFile, Manifest, holds_all, named
-from .schema import DUPLICATE, HELD_OUT, KEPT, KNOWN_REASON, LEDGER, OUTCOMES, OVER_BUDGET
+from .schema import DUPLICATE, HELD_OUT, KEPT, KNOWN_REASON, LEDGER, OUTCOMES, OVER_BUDGET, REJECTED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -187,14 +187,15 @@ class Ledger:
         self.faults += named(kept["id"][wrong], "begins in rung {}, unlike its row", names[stands["rung"][wrong]])
 
     def _look_up_survivors(self) -> None:
-        """Every survivor must itself be kept, or over the budget."""
+        """Every survivor must itself be kept, over the budget, or one that the tokenizer could not encode."""
         survivors = np.unique(np.concatenate([np.zeros(0, ID), *self.survivors]))
         found = np.zeros(len(survivors), bool)
         for one in self.recipe.ledger if len(survivors) else ():
             table = store.read_table(store.join(self.files.out, one.path), ["document", "outcome"])
-            alive = pc.is_in(table.column("outcome"), pa.array([KEPT, OVER_BUDGET]))
+            alive = pc.is_in(table.column("outcome"), pa.array([KEPT, OVER_BUDGET, REJECTED]))
+            alive = pc.and_(alive, pc.is_valid(table.column("document")))
             found |= np.isin(survivors, _hex_ids(one.path, table.column("document").filter(alive)))
-        self.faults += named(survivors[~found], "is a survivor, but neither kept nor over the budget")
+        self.faults += named(survivors[~found], "is a survivor, but neither kept, over the budget nor rejected")
 
 
 def _documents(stands: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

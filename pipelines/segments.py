@@ -3,7 +3,8 @@
 A segment is a file of token ids, little-endian and with no header: the tokens of each document followed by the
 end-of-document token. Beside it a small index says, in the order of rows, where each document begins and how long it
 is. The index is written last: a segment without one does not exist. Which documents share a segment depends on what
-was asked for before; a document's tokens never do.
+was asked for before; a document's tokens never do. A document that the tokenizer cannot encode, because its process
+dies each time, is in no segment; a small file says which those are, and how it died.
 
 Local files are mapped, not read, so that a shard opens a part in a fraction of a millisecond, however long its index.
 From object stores the index is read, and of the tokens the range that is asked for.
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from .parts import Store
 
-INDEX, TOKENS = ".index", ".tokens"
+INDEX, TOKENS, REFUSED = ".index", ".tokens", ".refused"
 
 ENTRY = np.dtype([("row", "<u4"), ("start", "<i8"), ("tokens", "<i8")])
 """Of an index: a row of the part, where its tokens start, and how many they are."""
@@ -62,6 +63,26 @@ def counts(place: Store, tokenizer: str, part: str, rows: int) -> NDArray[np.int
         index = _mapped(store.join(folder, name + INDEX), ENTRY)
         out[index["row"]] = index["tokens"]
     return out
+
+
+def refused(place: Store, tokenizer: str, part: str) -> dict[int, str]:
+    """Rows of a part that its tokenizer could not encode, and how its process died; often none.
+
+    Args:
+        place: The store.
+        tokenizer: The tokenizer's fingerprint.
+        part: The part's id.
+    """
+    folder = _folder(place, tokenizer, part)
+    names = sorted(name for name in store.names(folder) if name.endswith(REFUSED))
+    found = [store.read_json(store.join(folder, name)) for name in names]
+    return {int(row): reason for one in found for row, reason in one.items()}
+
+
+def refuse(place: Store, tokenizer: str, part: str, rows: dict[int, str]) -> None:
+    """Add rows that the tokenizer could not encode; `rows` has the reason of each."""
+    name = store.fingerprint(sorted(rows)) + REFUSED
+    store.write_json(store.join(_folder(place, tokenizer, part), name), {str(row): rows[row] for row in rows})
 
 
 def write(  # noqa: PLR0917 each is a column or says whose

@@ -8,36 +8,40 @@ import time
 
 import pyarrow as pa
 
-from tokenladder.pipelines.families import score_batch, score_carefully
+from tokenladder.pipelines.care import Care
+from tokenladder.pipelines.families import score_carefully
 
 
 class Deadly:
-    """A score that some texts kill; a hang is one only where a record is on its own, for nothing watches a batch."""
+    """A score that some texts kill, always or only among others."""
 
     def __init__(self, payload):
         self._payload = payload
 
     def score(self, documents):
-        for text in documents.column("text").to_pylist():
-            if text is not None and int(text) in self._payload.get("crash", []):
-                os.kill(os.getpid(), signal.SIGSEGV)
-            if text is not None and int(text) in self._payload.get("hang", []):
-                os._exit(1) if documents.num_rows > 1 else time.sleep(60)
-            if text is not None and int(text) in self._payload.get("swell", []):
-                bytearray(7 << 30)
+        texts = [int(text) for text in documents.column("text").to_pylist() if text is not None]
+        for how, kill in (("crash", segfault), ("hang", lambda: time.sleep(60)), ("swell", swell)):
+            if set(texts) & set(self._payload.get(how, [])):
+                kill()
+        if len(texts) > 1 and set(texts) & set(self._payload.get("crash_together", [])):
+            segfault()
         return documents
 
 
+def segfault():
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def swell():
+    bytearray(7 << 30)
+
+
 def score(payload, *, at):
-    """Score records in batches, as the stages do; returns what came, and what was rejected."""
-    reject = {int(ordinal): reason for ordinal, reason in payload["reject"].items()}
-    marks, family = [], Deadly(payload)
+    """Score records in batches, as the stages do; returns what came, what was rejected, and how careful it was."""
+    care, marks, killed, family = Care.of(payload, at), [], {}, Deadly(payload)
     for first in range(0, payload["records"], payload["batch"]):
         texts = [str(n) for n in range(first, min(first + payload["batch"], payload["records"]))]
-        batch = pa.record_batch({"text": pa.array(texts)})
-        if payload.get("careful"):
-            scored = score_carefully(family, batch, 0, first, reject, at)
-        else:
-            scored = score_batch(family, batch)
+        scored, lost = score_carefully(family, pa.record_batch({"text": pa.array(texts)}), 0, first, care)
+        killed |= {str(first + row): reason for row, reason in lost.items()}
         marks.append([None if text is None else int(text) for text in scored.column("text").to_pylist()])
-    return {"marks": marks, "reject": payload["reject"]}
+    return {"marks": marks, "reject": payload["reject"], "killed": killed, "careful": care.level}

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tokenladder.pipelines import isolate
+from tokenladder.pipelines import care, isolate
 from tokenladder.pipelines.store import UserError
 
 HERE = "tokenladder.tests.pipelines.misbehaving"
@@ -46,8 +46,13 @@ def test_a_child_that_hangs_is_replaced():
 
 
 def test_a_child_that_dies_outside_any_record():
-    with pytest.raises(RuntimeError, match=r"misbehaving:die: its process ended with status 7 3 times, last with"):
-        isolate.call(f"{HERE}:die", {"status": 7})
+    with pytest.raises(ChildProcessError) as error:
+        isolate.call(f"{HERE}:die", {"status": 7, "name": "crawl.warc"})
+    assert str(error.value) == (
+        "tests.pipelines.misbehaving:die: its process ended with status 7 3 times, and not at one record, while it "
+        "worked on crawl.warc. That is hardly the input: look at what it uses, its library's version and the memory of "
+        "this machine, then run the same command again; what is finished is kept."
+    )
 
 
 @pytest.mark.parametrize(("kind", "raised"), [("UserError", UserError), ("OSError", OSError)])
@@ -70,7 +75,7 @@ def test_what_a_library_prints_does_not_reach_the_pipe():
 
 
 def test_memory_is_limited():
-    with pytest.raises(RuntimeError, match=r"misbehaving:allocate: its process ran out of memory 3 times"):
+    with pytest.raises(ChildProcessError, match=r"misbehaving:allocate: its process ran out of memory 3 times"):
         isolate.call(f"{HERE}:allocate", {"bytes": 7 << 30})
 
 
@@ -106,8 +111,26 @@ def test_a_record_that_kills_a_score_has_no_value_of_it(how, reason):
         {how: [4], "records": 7, "batch": 3},
         stall=0.3 if how == "hang" else 60,
     )
-    assert found["marks"] == [[0, 1, 2], [3, None, 5], [6]]
-    assert found["reject"] == {str(isolate.SCORING + 4): f"scoring {reason}"}
+    assert found == {
+        "marks": [[0, 1, 2], [3, None, 5], [6]],
+        "reject": {str(isolate.SCORING + 4): f"scoring {reason}"},
+        "killed": {"4": f"scoring {reason}"},
+        "careful": 1,
+    }
+
+
+def test_a_batch_that_kills_of_which_no_record_does_is_scored_one_by_one():
+    payload = {"crash_together": [4], "records": 7, "batch": 3}
+    found = isolate.call("tokenladder.tests.pipelines.deadly_score:score", payload)
+    assert found == {"marks": [[0, 1, 2], [3, 4, 5], [6]], "reject": {}, "killed": {}, "careful": 2}
+
+
+def test_a_score_that_every_record_kills_is_told_by_name(monkeypatch):
+    monkeypatch.setattr(isolate, "MANY", 2)
+    payload = {"crash": [1, 2, 3, 4], "records": 5, "batch": 5, "scores": {"0a": {"type": "deadly"}}}
+    expected = r"crashed \(signal 11\) at 2 records, one after the other, .*: look at the score 'deadly', its library's"
+    with pytest.raises(ChildProcessError, match=expected):
+        isolate.call("tokenladder.tests.pipelines.deadly_score:score", payload)
 
 
 def test_reading_carefully_writes_the_same_but_for_what_kills(tmp_path):
@@ -132,12 +155,14 @@ def test_reading_carefully_writes_the_same_but_for_what_kills(tmp_path):
     task = {"id": name, "source": asdict(one.source), "slice": piece.to_json(), "scores": plan.scores}
     seen = []
     read_slice({**task, "store": str(tmp_path / "plain")})
-    read_slice({**task, "store": str(tmp_path / "careful"), "careful": True}, at=seen.append)
-    assert little.differing(little.files(tmp_path / "plain"), little.files(tmp_path / "careful")) == []
+    read_slice({**task, "store": str(tmp_path / "careful"), "careful": 1}, at=seen.append)
+    read_slice({**task, "store": str(tmp_path / "alone"), "careful": 2})
+    for how in ("careful", "alone"):
+        assert little.differing(little.files(tmp_path / "plain"), little.files(tmp_path / how)) == []
     scored = [n for n in seen if n >= isolate.SCORING]
     assert scored == [isolate.SCORING * family + row for family in range(1, len(plan.scores) + 1) for row in range(9)]
     family = list(plan.scores)[1]
-    killing = {"careful": True, "reject": {str(2 * isolate.SCORING + 3): "scoring crashed (signal 11)"}}
+    killing = {"careful": 1, "reject": {str(2 * isolate.SCORING + 3): "scoring crashed (signal 11)"}}
     read_slice({**task, "store": str(tmp_path / "killed"), **killing})
     path = f"scores/{family}/{name}/00000.parquet"
     differing = little.differing(little.files(tmp_path / "plain"), little.files(tmp_path / "killed"))
@@ -145,6 +170,8 @@ def test_reading_carefully_writes_the_same_but_for_what_kills(tmp_path):
     before, after = (store.read_table(str(tmp_path / where / path)).to_pylist() for where in ("plain", "killed"))
     assert [n for n, (a, b) in enumerate(zip(before, after, strict=True)) if a != b] == [3]
     assert set(after[3].values()) == {None}
+    assert care.killed_rows(str(tmp_path / "killed" / path)) == {3: "scoring crashed (signal 11)"}
+    assert care.killed_rows(str(tmp_path / "plain" / path)) == {}
     later = {"part": f"{name}/00000", "fingerprint": family, **plan.scores[family], "store": str(tmp_path / "plain")}
-    score_part({**later, "careful": True, "reject": {str(isolate.SCORING + 3): "scoring timed out"}})
+    score_part({**later, "careful": 1, "reject": {str(isolate.SCORING + 3): "scoring timed out"}})
     assert store.read_table(str(tmp_path / "plain" / path)).to_pylist() == after  # computed then or later

@@ -1,0 +1,77 @@
+"""Texts that end the process of a score or of the tokenizer: the build goes on, exact, however the input is cut."""
+
+from __future__ import annotations
+
+import little
+import pytest
+
+from tokenladder.pipelines import isolate
+from tokenladder.pipelines.explain import explain
+from tokenladder.pipelines.verify import verify
+
+MINE = """
+import os, signal
+import pyarrow.compute as pc
+
+def length(documents):
+    if "DEADLY" in " ".join(documents["text"].to_pylist()):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return {"length": pc.binary_length(documents["text"])}
+"""
+
+
+@pytest.fixture(autouse=True)
+def children(monkeypatch):
+    """Isolated work in children of this test's own, and a tokenizer that some texts kill."""
+    own = isolate.Pool()
+    monkeypatch.setattr(isolate, "POOL", own)
+    each = little.Eager.each
+
+    def watched(self, label, target, payloads, *, isolated=False):
+        if not isolated:
+            return each(self, label, target, payloads)
+        for payload in self._shuffled(payloads):
+            isolate.call(target.replace("pipelines.encode:", "tests.pipelines.deadly_tokenizer:"), payload)
+        return None
+
+    monkeypatch.setattr(little.Eager, "each", watched)
+    yield own
+    own.close()
+
+
+def write(folder, rows, files):
+    (folder / "mine.py").parent.mkdir(parents=True, exist_ok=True)
+    (folder / "mine.py").write_text(MINE)
+    for n in range(files):
+        little.write_jsonl(folder / f"a{n}.jsonl", rows[n::files])
+    score = {"type": "function", "function": "mine:length"}
+    keep = [{"score": "length", "min": 1}]
+    return little.write_study(
+        folder, {"a": "a*.jsonl"}, scores={"length": score}, recipes={"all": {"keep": keep, "dedup": False}}
+    )
+
+
+def test_texts_that_kill_a_score_or_the_tokenizer(tmp_path, children):
+    plain = little.corpus(31, 80)
+    first = little.ordered([row["text"] for row in plain])[0]
+    deadly = {"score": f"DEADLY {first}", "tokenizer": f"KILLS {first}"}
+    together = {"id": "together", "text": f"KILLS-TOGETHER {first}"}
+    rows = [*plain, together, *({"id": name, "text": text} for name, text in deadly.items())]
+    whole = little.build(write(tmp_path / "plain", [*plain, together], 1), tmp_path / "plain" / "out")
+    died = children.died
+    made = [little.build(write(tmp_path / str(n), rows, n), tmp_path / str(n) / "out") for n in (1, 2)]
+    assert children.died > died
+    for one in made:
+        bins = one.bins()
+        assert bins["score"] == ("dropped", "length min 1: scoring crashed (signal 11)")
+        assert bins["tokenizer"][0] in {"rejected", "over_budget"}
+        assert bins["together"] == whole.bins()["together"]
+        assert [check.promise for check in verify(str(one.out)) if not check.holds] == []
+        (explained,) = explain(str(one.out), "score")
+        assert explained.fates == {"all": "dropped: length min 1: scoring crashed (signal 11)"}
+        assert explained.scores == {"length": {"length": None, "killed": "scoring crashed (signal 11)"}}
+        assert list(one.out.rglob(".tmp-*")) == []
+    shards = [{name: data for name, data in little.files(one.out).items() if "shards" in name} for one in made]
+    assert little.differing(*shards) == []  # however the input is cut
+    shards.append({name: data for name, data in little.files(whole.out).items() if "shards" in name})
+    assert little.differing(*shards[1:]) == []  # as if the texts were not there
