@@ -9,7 +9,12 @@ grows with the parts the same for each part: the first table shows that. The sec
 What it assumes is in `Assumed`: change it to your corpus. What does not follow from a multiplication:
 
 - The driver keeps the list of parts, and for each stage one task a part: some kB a part. At 1 PB that is a few GB, and
-  the list of tasks, one file, is as large. It grows as the data does, on one machine.
+  the list of tasks, one file, is as large. It grows as the data does, on one machine. To bound it takes three changes:
+  `Pool.tasks` would yield one task after the other, and what all of a stage have in common (a recipe's rules, most of a
+  task's bytes) stand once, in the head of the list; `Pool.run_missing` would compare the files that stand folder by
+  folder of a thousand parts, in place of one set of all names; and `Engine.each` would write lists of at most some
+  100,000 tasks, each an element of the graph's `Create`, as `Listing.pieces` is for Dask. Packing then needs the list
+  of parts by ranges of their numbers, a file each, of which a shard's writer opens those that its documents are in.
 - Components: up to 50 million edges the driver finds them in its memory (1.6 GB); beyond, they are found by exchanges
   (alternating large-star and small-star) whose groups are as bounded as all others, in a number of rounds that grows
   with the logarithm of the longest chain. Only counts pass through the driver.
