@@ -68,12 +68,17 @@ def load(path: str | os.PathLike[str], *, text: str | None = None) -> Study:
             the folder of `path`, which need not exist.
 
     Raises:
-        UserError: There is no such file.
+        UserError: There is no such file, or no path was given.
         StudyError: The study has mistakes; all of them are named, each with its key, what was given and what would do.
     """
+    given: tuple[object, object] = path, text  # a notebook may give anything
+    if not isinstance(given[0], str | os.PathLike):
+        raise UserError(f"load: {path!r} is no path. Give one as text, such as load('study.toml'); a study in text=.")
+    if not isinstance(given[1], str | None):
+        raise UserError(f"load: text is {type(text).__name__}, and must be a string, such as data.decode().")
     if text is None:
         return study_file.load(os.fspath(path))
-    return study_file.parse(text, absolute(os.fspath(path)))
+    return study_file.parse(text.removeprefix("\ufeff"), absolute(os.fspath(path)))
 
 
 def plan(

@@ -71,10 +71,12 @@ def load(path: str) -> Study:
     """
     path = store.absolute(path)
     try:
-        text = store.read_bytes(path).decode()
+        text = store.read_bytes(path).decode("utf-8-sig")  # some editors put a byte order mark in front
     except FileNotFoundError as error:
         raise store.UserError(f"{path}: there is no such study file.") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise store.UserError(f"{path}: is not UTF-8, as a study file must be: {error}. Save it as UTF-8.") from error
+    except OSError as error:
         raise store.UserError(f"{path}: cannot be read as a study file: {error}") from error
     return parse(text, path)
 

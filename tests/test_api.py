@@ -88,6 +88,22 @@ def test_a_study_from_a_text_is_the_study_from_its_file(study):
     assert (loaded.settings.seed, other.settings.seed) == (7, 8)
 
 
+def test_a_study_may_begin_with_a_byte_order_mark(study):
+    marked = study.parent / "marked.toml"
+    marked.write_text(study.read_text(), encoding="utf-8-sig")
+    assert tl.load(marked).settings == tl.load(study).settings
+    assert tl.load(study, text=f"\ufeff{study.read_text()}") == tl.load(study)
+
+
+def test_what_is_no_path_and_no_text_is_told(study):
+    with pytest.raises(UserError, match=r"load: b'x.toml' is no path. Give one as text, such as load\('study.toml'\)"):
+        tl.load(b"x.toml")
+    with pytest.raises(UserError, match="load: 3 is no path"):
+        tl.load(3)
+    with pytest.raises(UserError, match="load: text is bytes, and must be a string"):
+        tl.load(study, text=b"name = 'x'")
+
+
 def test_mistakes_of_a_text_name_the_file_it_stands_for(study):
     with pytest.raises(UserError, match=r"study\.toml: 1 mistake\n  .*sed"):
         tl.load(study, text=study.read_text() + "sed = 3\n")
@@ -110,6 +126,14 @@ def test_a_build_opens_its_rungs(built):
     assert rung.tokens == 20 * little.LENGTH
     assert np.array_equal(rung[3], tl.open_rung(built.out, built.rungs[0])[3])
     assert repr(built) == f"<build little in {built.out}: recipes all; root hash {built.root_hash[:12]}>"
+
+
+def test_a_sequence_is_asked_for_by_a_whole_number(built):
+    rung = built.open_rung(built.rungs[0])
+    assert rung[np.int64(0)].tolist() == rung[0].tolist()
+    for wrong in (1.5, "a", None):
+        with pytest.raises(TypeError, match=rf"{wrong!r} was asked for. Give the number of a sequence"):
+            rung[wrong]
 
 
 def test_a_plan_says_by_itself_where_its_result_goes(study):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import operator
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -178,9 +179,17 @@ class Rung:
 
         Raises:
             IndexError: There is no such sequence.
+            TypeError: That is no whole number.
             ShardError: Its shard is missing or damaged.
         """
-        shards, rows = self._locate(np.array([sequence], np.int64))
+        try:
+            number = operator.index(sequence)
+        except TypeError as error:
+            asked = (
+                f"{sequence!r} was asked for. Give the number of a sequence, such as rung[0]; rung.slice has several."
+            )
+            raise TypeError(f"{self.name}: {asked}") from error
+        shards, rows = self._locate(np.array([number], np.int64))
         return self._ready(int(shards[0])).tokens[rows[0]]  # type: ignore[no-any-return] # a row of a matrix
 
     def __iter__(self) -> Iterator[NDArray[Any]]:

@@ -253,7 +253,9 @@ def test_files_that_are_no_studies(tmp_path):
     with pytest.raises(store.UserError, match="cannot be read as a study file"):
         load(str(tmp_path))
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(store.UserError, match=r"bytes\.toml: cannot be read as a study file: 'utf-8'"):
+    with pytest.raises(
+        store.UserError, match=r"bytes\.toml: is not UTF-8, as a study file must be: .* Save it as UTF-8\."
+    ):
         load(str(tmp_path / "bytes.toml"))
     (tmp_path / "empty.toml").write_text("")
     with pytest.raises(StudyError) as error:
