@@ -51,6 +51,7 @@ def write(folder, rows, files):
     )
 
 
+@pytest.mark.slow  # children die five times and start again
 def test_texts_that_kill_a_score_or_the_tokenizer(tmp_path, children):
     plain = little.corpus(31, 80)
     first = little.ordered([f"KILLS {n} {plain[0]['text']}" for n in range(30)])[0]  # whose turn comes soon
