@@ -80,14 +80,11 @@ def rules(source: Path, out: Path) -> None:
     attributes = str(source / "attributes" / NAME)
     words = ["--taggers", "gopher_v2", "--experiment", NAME, "--processes", "1", "--destination", attributes]
     dolma(["tag", "--documents", *files, *words])
-    figure = f".attributes.{NAME}__gopher_v2__"
+    figure = f".attributes.{NAME}__gopher_v2__"  # a short document has no figures of long n-grams
     mix(
         source,
         out,
-        [
-            f"(({figure}{name} // []) | length > 0) and ({figure}{name}[0][2] {sign} {bound})"
-            for name, sign, bound in FAILS
-        ],
+        [f"[({figure}{name} // [])[] | select(.[2] {sign} {bound})] | length > 0" for name, sign, bound in FAILS],
     )
 
 
