@@ -73,7 +73,7 @@ def main() -> None:
         for n, batch in enumerate(batches):
             pq.write_table(stage.process(batch).to_pyarrow(), f"{out}/kept/{n:05d}.parquet")
         return
-    from nemo_curator.stages.text.io.writer import MegatronTokenizerWriter
+    from nemo_curator.stages.text.io.writer.megatron_tokenizer import MegatronTokenizerWriter
 
     model = Path(out) / "model"
     model.mkdir()
