@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import difflib
 import operator
 import os
 import re
@@ -52,7 +53,7 @@ def read_manifest(out: str) -> dict[str, Any]:
     try:
         value = store.read_json(path)
         _entries(value)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise store.UserError(f"{out}: holds no manifest.json. Give the folder of a finished build.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise store.UserError(f"{path}: is no manifest of a build: {error!r}.") from error
@@ -83,11 +84,12 @@ def open_rung(out: str | os.PathLike[str], name: str, *, cache: Cache | None = N
     manifest = read_manifest(os.fspath(out))
     entries = _entries(manifest)
     if name not in entries:
-        known = ", ".join(entries)
-        raise store.UserError(f"{out}: has no rung {name!r}. It has: {known}.")
+        near = difflib.get_close_matches(name, entries, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise store.UserError(f"{out}: has no rung {name!r}. It has: {', '.join(entries) or 'none'}.{hint}")
     try:
         return Rung(os.fspath(out), name, manifest, entries[name], cache or Cache(), read_ahead)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise store.UserError(f"{out}/manifest.json: is no manifest of a build: {error!r}.") from error
 
 

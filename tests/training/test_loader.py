@@ -75,8 +75,14 @@ def test_what_cannot_be_opened_says_why(tmp_path, cache):
     make(tmp_path / "out")
     with pytest.raises(UserError, match=r"has no rung 'all-9'. It has: all-1, all-2."):
         open_rung(tmp_path / "out", "all-9", cache=cache)
-    with pytest.raises(UserError, match=r"holds no manifest.json"):
-        open_rung(tmp_path, "all-1", cache=cache)
+    with pytest.raises(UserError, match=r"It has: all-1, all-2. Did you mean 'all-2'\?"):
+        open_rung(tmp_path / "out", "al-2", cache=cache)
+    for folder in (tmp_path, tmp_path / "out" / "manifest.json"):
+        with pytest.raises(UserError, match=r"holds no manifest.json"):
+            open_rung(folder, "all-1", cache=cache)
+    edit(tmp_path / "out", lambda m: m.update({"sequence_length": "x"}))
+    with pytest.raises(UserError, match="is no manifest of a build: ValueError"):
+        open_rung(tmp_path / "out", "all-1", cache=cache)
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(UserError, match="is no manifest of a build: KeyError"):
         list_rungs(tmp_path)
