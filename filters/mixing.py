@@ -1,13 +1,15 @@
-"""MurmurHash3's 64-bit finaliser (Austin Appleby) and a hash made of it, in numpy alone: loaders start without numba.
+"""MurmurHash3's 64-bit finaliser (Austin Appleby) and a hash made of it, in numpy: loaders start without numba.
 
 What :mod:`.hashing` says of its hashes holds for these, which it gives, too.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .kernels import inlined
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +32,14 @@ def fmix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     mixed *= _F2
     mixed ^= mixed >> np.uint64(33)
     return mixed
+
+
+@inlined
+def finalised(value: Any) -> Any:
+    """:func:`fmix64` of one uint64, for use inside kernels."""
+    value = (value ^ (value >> np.uint64(33))) * _F1
+    value = (value ^ (value >> np.uint64(33))) * _F2
+    return value ^ (value >> np.uint64(33))
 
 
 def mix64(seed: int, high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[np.uint64]:

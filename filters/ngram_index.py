@@ -16,6 +16,7 @@ import pyarrow as pa
 from . import words
 from .folding import fold_text, mark_words
 from .kernels import inlined, kernel, text_buffers
+from .mixing import finalised
 from .shingle_kernels import hash_tokens, longest_piece, piece_end, scratch
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ REACH = 64
 
 _BITS_PER_NGRAM = 16
 _BASE = np.uint64(0x9E3779B97F4A7C15)
-_F1 = np.uint64(0xFF51AFD7ED558CCD)  # MurmurHash3's finaliser
-_F2 = np.uint64(0xC4CEB9FE1A85EC53)
 _ROW, _ITEM, _ANSWERED = range(3)
 
 
@@ -203,10 +202,7 @@ def hash_words(column: pa.StringArray) -> tuple[NDArray[np.int64], NDArray[np.ui
 
 @inlined
 def _mixed(value: Any) -> Any:
-    value = (value ^ (value >> np.uint64(33))) * _F1
-    value = (value ^ (value >> np.uint64(33))) * _F2
-    value ^= value >> np.uint64(33)
-    return max(value, np.uint64(1))  # 0 is a free place of the table
+    return max(finalised(value), np.uint64(1))  # 0 is a free place of the table
 
 
 @kernel

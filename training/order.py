@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..filters.mixing import fmix64, mix64
-from .late import kernels
+from ..filters.kernels import kernel
+from ..filters.mixing import finalised, fmix64, mix64
+from . import late
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 PERIOD = 1 << 18
 """Sequences after which a mixture's schedule repeats itself; weights are whole numbers over it."""
 
-ROUNDS = 6
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_ROUNDS = 6
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Places(NamedTuple):
@@ -44,16 +45,36 @@ class Places(NamedTuple):
     sequences: NDArray[np.int64]
 
 
-def _permuted(numbers: Any, keys: Any, lengths: Any, out: Any) -> None:
-    """What the kernel of this name does, in numpy."""
+@kernel
+def _permute(numbers: Any, keys: Any, lengths: Any, out: Any) -> None:
+    for n in range(len(numbers)):
+        length = np.uint64(lengths[n])
+        half = np.uint64(1)
+        while length > np.uint64(1) << (half + half):
+            half += np.uint64(1)
+        mask = (np.uint64(1) << half) - np.uint64(1)
+        value = np.uint64(numbers[n])
+        while True:
+            left, right = value >> half, value & mask
+            for turn in range(_ROUNDS):
+                mixed = finalised(keys[n] + (right + np.uint64(turn << 32)) * _GOLDEN) & mask
+                left, right = right, left ^ mixed
+            value = (left << half) | right
+            if value < length:
+                break
+        out[n] = value
+
+
+def _permute_early(numbers: Any, keys: Any, lengths: Any, out: Any) -> None:
+    """What the kernel does, in numpy."""
     every, which = np.unique(lengths, return_inverse=True)
     half = np.array([max(1, (int(length) - 1).bit_length() + 1 >> 1) for length in every], np.uint64)[which]
     todo, value = np.arange(len(numbers)), numbers.astype(np.uint64)
     while len(todo):
         key, mask = keys[todo], (np.uint64(1) << half) - np.uint64(1)
         left, right = value >> half, value & mask
-        for turn in range(ROUNDS):
-            left, right = right, left ^ (fmix64(key + (right + np.uint64(turn << 32)) * GOLDEN) & mask)
+        for turn in range(_ROUNDS):
+            left, right = right, left ^ (fmix64(key + (right + np.uint64(turn << 32)) * _GOLDEN) & mask)
         value = (left << half) | right
         out[todo] = value
         outside = out[todo] >= lengths[todo]
@@ -80,8 +101,7 @@ def permute(numbers: NDArray[np.int64], keys: NDArray[np.uint64], lengths: NDArr
     if np.any(numbers < 0) or np.any(numbers >= lengths) or np.any(lengths > 1 << 62):
         raise ValueError("A number to permute is negative, or not below its length; lengths go to 2^62.")
     out = np.empty(len(numbers), np.int64)
-    compiled = kernels()
-    (compiled.permute if compiled else _permuted)(numbers, keys, lengths, out)
+    (_permute if late.pays() else _permute_early)(numbers, keys, lengths, out)
     return out
 
 
