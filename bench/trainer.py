@@ -1,12 +1,15 @@
-"""What feeding costs the reference trainer: tokens a CPU-second from a build's shards, and from arrays in memory.
+"""What feeding costs the reference trainer: tokens a second from a build's shards, and from arrays in memory.
 
     python bench/trainer.py --build bench-loop/built [--size 2x32] [--rung everything-512K] [--turns 6]
+    python bench/trainer.py --build … --rung … --size 12x768 --batch-tokens 262144 --device cuda --bfloat16 --compile
 
 Needs pip install 'tokenladder[torch]'. Both sides are the trainer's own loop with the same model, steps and shuffled
 batches; one reads the rung through the loader, the other gets lists of batches that were copied before. They take turns
 in one process, which goes first changes, and the figure is the median of the turns' ratios; the first turn is not
 counted. The loader is timed alone, too, for on a busy machine turns differ by a tenth: its share of a run's CPU time is
 what feeding can cost. The smaller the model, the more feeding weighs: give the smallest that you train.
+
+Seconds are of the CPU, or with `--device cuda` those of a clock: give a GPU to nothing else then.
 """
 
 from __future__ import annotations
@@ -45,18 +48,24 @@ class FromMemory(Stream):
         return iter(self.kept)
 
 
+def machine(given: argparse.Namespace, cache: Cache) -> Machine:
+    """What both sides are computed by."""
+    return Machine(given.device, compiled=given.compile, bfloat16=given.bfloat16, cache=cache)
+
+
 def turn(given: argparse.Namespace, cache: Cache, *, memory: bool) -> tuple[float, float]:
-    """Tokens a CPU-second of one side, and the last loss, by which both sides are seen to train on the same."""
+    """Tokens a second of one side, and the last loss, by which both sides are seen to train on the same."""
     recipe, _, rung = given.rung.rpartition("-")
     run = Run(recipe, rung, given.size, optimisation=Optimisation(given.batch_tokens))
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(str(given.build), run, folder, Machine("cpu", cache=cache))
+        trainer = Trainer(str(given.build), run, folder, machine(given, cache))
         if memory:
             trainer.stream = FromMemory(open_rung(given.build, given.rung, cache=cache), seed=run.seed, shuffled=True)
             trainer.stream.copy(trainer.batch, trainer.steps)
-        began = time.process_time()
-        trainer.train()
-        seconds = time.process_time() - began
+        clock = time.process_time if given.device == "cpu" else time.perf_counter
+        began = clock()
+        trainer.train()  # its end reads losses, for which the device's work must be done
+        seconds = clock() - began
     return trainer.sequences * trainer.stream.length / seconds, trainer.recent
 
 
@@ -77,6 +86,9 @@ def main() -> None:
     parser.add_argument("--size", default="2x32")
     parser.add_argument("--batch-tokens", type=int, default=1024)
     parser.add_argument("--turns", type=int, default=6)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--bfloat16", action="store_true", help="products in bfloat16")
+    parser.add_argument("--compile", action="store_true", help="by torch.compile")
     given = parser.parse_args()
     ratios, fastest = [], 0.0
     with tempfile.TemporaryDirectory() as folder:

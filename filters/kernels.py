@@ -7,6 +7,7 @@ it runs without the interpreter's lock. The public function around it checks and
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import cache, update_wrapper
 from pathlib import Path
 from threading import RLock
@@ -128,6 +129,16 @@ def _without_extensions(compiled: Any) -> Any:
 
     compiled._compile_for_args = compile_for_args  # noqa: SLF001
     return compiled
+
+
+def are_compiled() -> bool:
+    """Whether kernels of this folder, as they stand, were compiled before; True where that cannot be seen from here.
+
+    Numba keeps them beside the sources, or, where it may not write there, in a folder of the user's.
+    """
+    here = Path(__file__).parent
+    beside = not os.environ.get("NUMBA_CACHE_DIR") and os.access(here, os.W_OK)
+    return not beside or any(here.glob(f"__pycache__/*-{_sources(str(here))}*.nbi"))
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from ..filters import kernels
 from ..tokenizers.loading import FILES
 from . import (
     boilerplate,
@@ -70,6 +71,8 @@ def build(plan: Plan, report: Reporter, beam: Sequence[str] = (), *, shared: boo
             check_storage(engine.runner, _places(plan), shared=shared)
             for line in engine.runner.say:
                 report.say(line)
+        if not kernels.are_compiled():
+            report.say("Kernels are compiled where they are first used, once for an installation: a minute or two.")
         journal = Journal(plan.out, plan.study.settings.name)
         engine.notes = journal.notes
         died = isolate.POOL.died

@@ -74,3 +74,19 @@ def test_kernels_leave_extensions_of_other_packages_alone(tmp_path):
         command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(tmp_path)}, check=True
     )
     assert done.stdout.split() == ["2", "False", "3", "True"]
+
+
+def test_whether_kernels_were_compiled_is_seen_by_the_names_of_their_files(tmp_path, monkeypatch):
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(kernels, "__file__", str(tmp_path / "kernels.py"))
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "words.count-7.py311-0123456789abcdef.nbi").touch()
+    assert not kernels.are_compiled()
+    (tmp_path / "__pycache__" / f"words.count-7.py311-{kernels._sources(str(tmp_path))}.nbi").touch()
+    assert kernels.are_compiled()
+    (tmp_path / "words.py").touch()
+    kernels._sources.cache_clear()
+    assert not kernels.are_compiled()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "elsewhere"))
+    assert kernels.are_compiled()
+    kernels._sources.cache_clear()
