@@ -226,15 +226,21 @@ def _scan(out: str, manifest: dict[str, Any], wanted: str) -> Iterator[tuple[int
 
 
 def _near(out: str, manifest: dict[str, Any], wanted: str) -> list[str]:
-    """The first names with the same last part: a path is told from the folder of its source on, not from above it."""
+    """The first names with the same last part, then those that hold it anywhere, in whatever case.
+
+    A path is told from the folder of its source on, not from above it; and of an address one may know a part.
+    """
     last = wanted.rstrip("/").rpartition("/")[2]
-    found: list[str] = []
+    same: list[str] = []
+    within: list[str] = []
     for ledger in next(iter(manifest["recipes"].values()))["ledger"]:
-        if last and len(found) < NEAR:
+        if last and len(same) < NEAR:
             names = store.read_table(store.join(out, ledger["path"]), ["name"]).column(0)
-            same = pc.match_substring_regex(names, rf"(^|/){re.escape(last)}/?$")
-            found += [name for name in names.filter(same).slice(0, NEAR).to_pylist() if name not in found]
-    return found[:NEAR]
+            held = names.filter(pc.match_substring(names, last, ignore_case=True))
+            ending = held.filter(pc.match_substring_regex(held, rf"(^|/){re.escape(last)}/?$"))
+            same += ending.slice(0, NEAR).to_pylist()
+            within += held.slice(0, NEAR).to_pylist()
+    return list(dict.fromkeys([*dict.fromkeys(same), *within]))[:NEAR]
 
 
 def _explain(out: str, manifest: dict[str, Any], evidence: Evidence | None, ordinal: int, row: int) -> Explanation:

@@ -37,7 +37,8 @@ def init(paths: tuple[str, ...], study: Path, name: str | None, *, force: bool, 
     looked = []
     for one in found:
         if not quiet:
-            click.echo(f"Looking into {one.name}: {one.source.format}, {one.files:,} files", err=True)
+            files = f"{one.files:,} file{'s' * (one.files != 1)}"
+            click.echo(f"Looking into {one.name}: {one.source.format}, {files}", err=True)
         try:
             looked.append((one, look_into(one)))
         except PermissionError as error:
@@ -48,8 +49,9 @@ def init(paths: tuple[str, ...], study: Path, name: str | None, *, force: bool, 
     store.write_bytes(str(study.resolve()), proposal.text.encode())
     store.write_json(store.join(folder, "study.schema.json"), study_schema())
     if not quiet:
+        tokens = float(f"{proposal.tokens:.2g}")  # an estimate: more digits would promise what it is not
         click.echo(
-            f"Wrote {study}: some {proposal.tokens:,} tokens of better documents. Look at it, then:\n"
+            f"Wrote {study}: some {tokens:,.0f} tokens of better documents. Look at it, then:\n"
             f"  tokenladder plan {study} --out {study.parent / 'built'}\n"
             f"  tokenladder build {study} --out {study.parent / 'built'}"
         )

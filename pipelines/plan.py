@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -260,6 +261,11 @@ def make_plan(study: Study, out: str, store_root: str | None = None) -> Plan:
     mistakes: list[str] = []
     if place == out:
         mistakes.append(f"--store: {place} is the folder of the result. Name another one, such as {out}/.store")
+    mistakes += [
+        f"--{option}: {file} is a file, so no folder can stand there. Name another one."
+        for option, path in (("out", out), ("store", place))
+        if (file := _file_in(path)) and (option == "out" or not _file_in(out))
+    ]
     sources = []
     for name, source in study.sources.items():
         try:
@@ -324,6 +330,13 @@ def _try(name: str, family: Family, mistakes: list[str]) -> None:
         family.score(pa.record_batch({"text": ["One short text."]}))
     except (OSError, ValueError, ModuleNotFoundError) as error:
         mistakes.append(f"scores.{name}: {error}")
+
+
+def _file_in(path: str) -> str:
+    """What stands at a local path, or above it, and is no folder; "" where a folder is, or can be made."""
+    while not store.is_remote(path) and not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return "" if store.is_remote(path) or os.path.isdir(path) else path
 
 
 def _below(path: str, folders: tuple[str, ...]) -> bool:

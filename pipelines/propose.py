@@ -87,8 +87,9 @@ def _looked_at(found: Found, seen: Seen) -> str:
     lost = [f"{count:,} {why}" for why, count in sorted((seen.rejected | seen.dropped).items())]
     reasons = f" (without text: {'; '.join(lost)})" if lost else ""
     return (
-        f"  {found.name}: {found.source.path} read as {found.source.format}, {found.files:,} files of {found.bytes:,} "
-        f"bytes. Of {seen.records:,} records looked at, {seen.documents:,} have text{reasons}."
+        f"  {found.name}: {found.source.path} read as {found.source.format}, "
+        f"{found.files:,} file{'s' * (found.files != 1)} "
+        f"of {found.bytes:,} bytes. Of {seen.records:,} records looked at, {seen.documents:,} have text{reasons}."
     )
 
 

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -117,7 +118,8 @@ def period_weights(weights: Sequence[float | Fraction]) -> NDArray[np.int64]:
     >>> period_weights([3, 1]).tolist()
     [196608, 65536]
     """
-    exact = [Fraction(weight) for weight in weights]
+    finite = all(map(math.isfinite, weights))
+    exact = [Fraction(weight) for weight in weights] if finite else []
     total = sum(exact)
     if total <= 0 or min(exact) < 0:
         raise ValueError(f"{[float(w) for w in weights]} are not shares: none may be negative, one must be positive.")

@@ -84,7 +84,7 @@ def open_rung(out: str | os.PathLike[str], name: str, *, cache: Cache | None = N
     manifest = read_manifest(os.fspath(out))
     entries = _entries(manifest)
     if name not in entries:
-        near = difflib.get_close_matches(name, entries, n=1)
+        near = difflib.get_close_matches(str(name), entries, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise store.UserError(f"{out}: has no rung {name!r}. It has: {', '.join(entries) or 'none'}.{hint}")
     try:

@@ -7,6 +7,7 @@ only say who takes which i, so the state of a run is one integer: how many seque
 from __future__ import annotations
 
 import collections
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from .order import Order, Places
 from .rung import Rung
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -130,8 +131,8 @@ class Stream:
             together. None: it never ends.
 
     Raises:
-        UserError: The rungs do not go together.
-        ValueError: The weights are no shares, or the seed is out of range.
+        UserError: The rungs do not go together, or are none.
+        ValueError: The weights are no shares, the seed is out of range, or the epochs are no whole number.
     """
 
     def __init__(
@@ -142,7 +143,13 @@ class Stream:
         shuffled: bool = False,
         epochs: int | None = None,
     ) -> None:
-        self.rungs = [rungs] if isinstance(rungs, Rung) else list(rungs)
+        given: object = rungs  # a name, or a list of rungs, comes to mind as well
+        self.rungs = list(rungs) if isinstance(rungs, Mapping) else [rungs]
+        if not all(isinstance(one, Rung) for one in self.rungs):
+            raise store.UserError(
+                f"A run takes a rung, such as open_rung('built', 'clean-500K'), or a dict of rungs with their weights, "
+                f"not {given!r}."
+            )
         if not self.rungs:
             raise store.UserError("A run needs at least one rung.")
         first = self.rungs[0]
@@ -158,9 +165,9 @@ class Stream:
         self.dtype = first.dtype
         weights = None if isinstance(rungs, Rung) else [float(rungs[rung]) for rung in self.rungs]
         self.order = Order([len(rung) for rung in self.rungs], weights, self.seed, shuffled=shuffled)
-        if epochs is not None and epochs < 1:
+        if epochs is not None and (epochs < 1 or epochs != int(epochs)):
             raise ValueError(f"{epochs} epochs: a run takes 1 or more, or None to go on without end.")
-        self.sequences = None if epochs is None else epochs * sum(len(rung) for rung in self.rungs)
+        self.sequences = None if epochs is None else int(epochs) * sum(len(rung) for rung in self.rungs)
         self.identity = store.fingerprint(
             [[rung.digest for rung in self.rungs], self.order.weights.tolist(), self.seed, shuffled]
         )
@@ -187,7 +194,7 @@ class Stream:
             IndexError: It is outside the run.
             ShardError: Its shard is missing or damaged.
         """
-        places = self.order.places(self._checked(np.array([position], np.int64)))
+        places = self.order.places(self._checked(np.array([position])))
         return self.rungs[int(places.rungs[0])][int(places.sequences[0])]
 
     def batch(self, positions: NDArray[np.int64]) -> Batch:
@@ -198,9 +205,11 @@ class Stream:
 
         Raises:
             IndexError: Some are outside the run.
+            TypeError: Some are no whole numbers.
             ShardError: A shard is missing or damaged.
         """
-        places = self.order.places(self._checked(positions))
+        positions = self._checked(positions)
+        places = self.order.places(positions)
         return Batch(positions, places, self._tokens(places), self)
 
     def batches(self, size: int, *, position: int = 0, rank: int = 0, ranks: int = 1) -> Iterator[Batch]:
@@ -298,9 +307,11 @@ class Stream:
         Raises:
             UserError: It is of another run: other shards, weights, seed or order.
         """
-        position, data = state.get("position"), state.get("data")
-        if not isinstance(position, int) or position < 0:
-            raise store.UserError(f"{dict(state)} is no state of a run: it needs 'position', 'seed' and 'data'.")
+        given: object = state  # what was read from a checkpoint may be anything
+        known = given if isinstance(given, Mapping) else {}
+        position, data = known.get("position"), known.get("data")
+        if not isinstance(position, int) or position < 0 or not isinstance(data, str):
+            raise store.UserError(f"{state!r} is no state of a run: it needs 'position', 'seed' and 'data'.")
         if data != self.identity:
             raise store.UserError(
                 f"The state is of other data or another order ({data}, seed {state.get('seed')}) than this run "
@@ -366,7 +377,10 @@ class Stream:
         return pa.concat_tables(pieces).sort_by([("position", "ascending"), ("at", "ascending")])
 
     def _checked(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        positions = np.asarray(positions, np.int64)
+        given = np.asarray(positions)
+        if given.size and given.dtype.kind not in "iu":
+            raise TypeError(f"Positions of a run are whole numbers; {positions} was asked for.")
+        positions = given.astype(np.int64, copy=False)
         if len(positions) and (
             positions.min() < 0 or (self.sequences is not None and positions.max() >= self.sequences)
         ):

@@ -6,6 +6,7 @@ Tensors are int64, as embeddings want them. Labels are the inputs themselves (mo
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -42,7 +43,8 @@ class Sequences(Dataset[dict[str, Any]]):
 
     def __getitems__(self, positions: Sequence[int]) -> list[dict[str, Any]]:
         """Several at once: PyTorch's loaders ask so, and shards are looked up once."""
-        every = tensors(self.stream.batch(np.asarray(positions, np.int64)))
+        numbers = [operator.index(position) for position in positions]  # of 1.5 and of slices there is no sequence
+        every = tensors(self.stream.batch(np.array(numbers, np.int64)))
         return [{name: column[n] for name, column in every.items()} for n in range(len(positions))]
 
 

@@ -145,6 +145,8 @@ def test_names_like_an_unknown_one_are_offered(masked):
         f"{result.out}: no record has the id or the name 'above/{names[0]}'. Give the 32 hex digits of a document, or "
         f"its URL or path, or the end of one. Names like it: {names[0]}"
     )
+    with pytest.raises(store.UserError, match=rf"Names like it: .*{names[0]}"):
+        explain(str(result.out), names[0][0].upper())
     with pytest.raises(store.UserError, match=r"or the end of one\.$"):
         explain(str(result.out), "above/(")
 

@@ -171,3 +171,11 @@ def test_copies_stop_no_study_that_keeps_them(tmp_path, rows):
     build(write_study(tmp_path, sources, recipes=keeps, held_out=held, budgets=[20 * LENGTH]), tmp_path / "out")
     with pytest.raises(Exception, match=r"sources\.copies: (79|80) of 80 documents .* are duplicates"):
         build(write_study(tmp_path, sources, held_out=held), tmp_path / "other")
+
+
+def test_a_file_is_no_folder_of_a_result_or_a_store(tmp_path, rows):
+    study = write_study(tmp_path, {"web": write_jsonl(tmp_path / "a.jsonl", rows)})
+    for out, place, option in ((study, None, "out"), (study / "below", None, "out"), (tmp_path / "o", study, "store")):
+        with pytest.raises(UserError, match=rf"--{option}: {study} is a file, so no folder can stand there") as error:
+            build(study, out, store=place)
+        assert str(error.value).count("is a file") == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import subprocess
 import sys
@@ -75,6 +76,8 @@ def test_what_cannot_be_opened_says_why(tmp_path, cache):
     make(tmp_path / "out")
     with pytest.raises(UserError, match=r"has no rung 'all-9'. It has: all-1, all-2."):
         open_rung(tmp_path / "out", "all-9", cache=cache)
+    with pytest.raises(UserError, match=r"has no rung 2. It has: all-1, all-2."):
+        open_rung(tmp_path / "out", 2, cache=cache)
     with pytest.raises(UserError, match=r"It has: all-1, all-2. Did you mean 'all-2'\?"):
         open_rung(tmp_path / "out", "al-2", cache=cache)
     for folder in (tmp_path, tmp_path / "out" / "manifest.json"):
@@ -386,6 +389,9 @@ def test_a_state_is_readable_and_refuses_another_run(elastic_build):
             other.resume(state)
     with pytest.raises(UserError, match="is no state of a run"):
         stream.resume({"position": -1})
+    for wrong in (None, {"position": 3}):
+        with pytest.raises(UserError, match="is no state of a run: it needs 'position', 'seed' and 'data'"):
+            stream.resume(wrong)
 
 
 def test_what_a_run_cannot_give_is_refused(elastic_build):
@@ -393,8 +399,21 @@ def test_what_a_run_cannot_give_is_refused(elastic_build):
     stream = Stream(rung, epochs=1)
     with pytest.raises(IndexError, match="The run has 37 sequences; positions 37 to 37 were asked for"):
         stream[37]
-    with pytest.raises(ValueError, match="0 epochs"):
-        Stream(rung, epochs=0)
+    for wrong in (0, 1.5):
+        with pytest.raises(ValueError, match=f"{wrong} epochs: a run takes 1 or more"):
+            Stream(rung, epochs=wrong)
+    for wrong in ("all-37", [rung], {"all-37": 1.0}):
+        with pytest.raises(UserError, match="A run takes a rung, such as open_rung"):
+            Stream(wrong)
+    for wrong in (math.nan, math.inf, -1.0):
+        with pytest.raises(ValueError, match="are not shares"):
+            Stream({rung: wrong})
+    for wrong in (1.5, "1", slice(0, 2)):
+        with pytest.raises(TypeError, match="Positions of a run are whole numbers"):
+            stream[wrong]
+    with pytest.raises(TypeError, match="Positions of a run are whole numbers"):
+        stream.batch(np.array([0.5]))
+    assert stream.audit(stream.batch([3, 5])).equals(stream.audit(stream.batch(np.array([3, 5]))))
     with pytest.raises(ValueError, match="Batches of 0, position 0, rank 0 of 1"):
         next(stream.batches(0))
 
