@@ -28,6 +28,19 @@ if TYPE_CHECKING:
 BLOCK = 8192
 """Sequences whose places are worked out at once: 1 ms for shuffled ones, and no cost that a batch would feel."""
 
+SEEN = pa.schema(
+    {
+        "position": pa.int64(),
+        "rung": pa.string(),
+        "sequence": pa.int64(),
+        "at": pa.int32(),
+        "document": pa.string(),
+        "offset": pa.int64(),
+        "length": pa.int32(),
+    }
+)
+"""Columns of `Stream.documents_seen`."""
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -354,26 +367,16 @@ class Stream:
         return self._documents(batch.positions, expected.places)
 
     def _documents(self, positions: NDArray[np.int64], places: Places) -> pa.Table:
-        pieces = []
+        pieces = [SEEN.empty_table()]  # of no position, as before the first step
         for number, rung in enumerate(self.rungs):
             mine = np.flatnonzero(places.rungs == number)
             if not len(mine):
                 continue
             table = rung.documents(places.sequences[mine])
             rows = table.column("row").to_numpy()
-            pieces.append(
-                pa.table(
-                    {
-                        "position": positions[mine][rows],
-                        "rung": pa.array([rung.name] * len(table)),
-                        "sequence": table.column("sequence"),
-                        "at": table.column("position"),
-                        "document": table.column("document"),
-                        "offset": table.column("offset"),
-                        "length": table.column("length"),
-                    }
-                )
-            )
+            names = ("sequence", "position", "document", "offset", "length")
+            columns = [positions[mine][rows], [rung.name] * len(table), *(table.column(name) for name in names)]
+            pieces.append(pa.table(columns, schema=SEEN))
         return pa.concat_tables(pieces).sort_by([("position", "ascending"), ("at", "ascending")])
 
     def _checked(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:

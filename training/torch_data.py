@@ -11,8 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch.utils.data import Dataset, IterableDataset, get_worker_info
+
+try:
+    import torch
+    from torch.utils.data import Dataset, IterableDataset, get_worker_info
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError("Datasets of PyTorch need PyTorch: pip install 'tokenladder[torch]'") from missing
 
 from .stream import Batch, Stream
 

@@ -1,6 +1,7 @@
 # ruff: noqa: ARG001 fixtures that skip
 from __future__ import annotations
 
+import importlib
 import sys
 
 import numpy as np
@@ -32,6 +33,13 @@ def test_a_run_is_a_data_source_by_itself(rung):
     stream = Stream(rung, shuffled=True, epochs=2)
     assert len(stream) == 74
     assert [stream[n].tolist() for n in range(74)] == expected(stream, 74)
+
+
+def test_without_torch_its_datasets_say_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "tokenladder.training.torch_data", raising=False)
+    with pytest.raises(ModuleNotFoundError, match=r"need PyTorch: pip install 'tokenladder\[torch\]'"):
+        importlib.import_module("tokenladder.training.torch_data")
 
 
 def test_steps_are_what_batches_take(rung):

@@ -463,6 +463,8 @@ def test_documents_seen_say_what_stands_where(elastic_build):
     stream = Stream(rung, shuffled=True, epochs=2)
     seen = stream.documents_seen(74).to_pylist()
     assert sum(row["length"] for row in seen) == 74 * LENGTH
+    assert stream.documents_seen(0).schema == stream.documents_seen(74).schema  # and no error before the first step
+    assert stream.documents_seen(9, 9).num_rows == 0
     order = stream.order.places(np.arange(74)).sequences
     by_document = {}
     for row in seen:

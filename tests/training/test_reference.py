@@ -370,3 +370,24 @@ def test_finished_runs_are_not_trained_again(torch, built, tmp_path, machine, mo
     other = [replace(runs[0], shuffled=False)]
     with pytest.raises(UserError, match="other settings or other data"):
         run_grid(str(built), other, str(tmp_path), machine, 1, said.append)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--size", "4", "--seeds", "3"], "'4' is no size. Write LAYERSxWIDTH, such as 4x128."),
+        (["--seeds", "0"], "--seeds 0: nothing would be trained. Give 1 or more."),
+        (["--processes", "0"], "--processes 0: nothing would be trained. Give 1 or more."),
+    ],
+)
+def test_what_no_run_can_have_is_told_once(built, tmp_path, options, message):
+    done = CliRunner().invoke(cli, ["train-reference", str(built), "--runs", str(tmp_path), *options])
+    assert (done.exit_code, done.output.strip()) == (2, message)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_device_that_is_not_here_is_told_before_any_run(torch, built, tmp_path, machine):
+    from tokenladder.training.reference.grid import run_grid
+
+    with pytest.raises(UserError, match=r"^--device tpu cannot be used here: .* Give cpu, or auto\.$"):
+        run_grid(str(built), [RUN, replace(RUN, seed=4)], str(tmp_path), replace(machine, device="tpu"), 2, str)

@@ -71,7 +71,13 @@ def train_reference(  # noqa: PLR0917 a command's options
     """
     from ...pipelines.store import UserError
     from .settings import Optimisation, Run
+    from .shape import Shape
 
+    for option, count in (("seeds", seeds), ("processes", processes)):
+        if count < 1:
+            raise UserError(f"--{option} {count}: nothing would be trained. Give 1 or more.")
+    for size in sizes:  # said once here, not by each run
+        Shape.parse(size, 256)
     like = Run(
         recipe="",
         rung="",

@@ -15,7 +15,7 @@ import filelock
 
 from ...pipelines import store
 from ..rung import read_manifest
-from .settings import COLUMNS, Run
+from .settings import COLUMNS, Run, need_torch
 from .shape import nearest_shape
 
 if TYPE_CHECKING:
@@ -141,6 +141,9 @@ def run_grid(  # noqa: PLR0917 all by name
 
     todo = [run for run in runs if finished(out, run, run_folder(folder, run)) is None]
     say(f"{len(runs) - len(todo)} of {len(runs)} runs are done, {len(todo)} to train")
+    if todo:
+        need_torch()
+        machine.torch_device()  # what is wrong with it is said once, not by each run
     failed = []
     for n, (run, result) in enumerate(_results(out, todo, folder, machine, processes, say), 1):
         if isinstance(result, store.UserError):
