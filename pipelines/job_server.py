@@ -47,12 +47,15 @@ class JobServer:
         """`HOST:PORT` of its job service, which answers there.
 
         Raises:
-            UserError: It did not start; with what it said last.
+            UserError: Its jar cannot be fetched, or it did not start; with what it said last.
         """
         if self._address is None:
             module = importlib.import_module(f"apache_beam.runners.portability.{self._engine}_runner")
             server = getattr(module, f"{self._engine.capitalize()}JarJobServer")(self._options)
-            command, address = server.subprocess_cmd_and_endpoint()
+            try:
+                command, address = server.subprocess_cmd_and_endpoint()
+            except (RuntimeError, OSError, ValueError) as error:  # its jar is at an address, and cannot be fetched
+                raise store.UserError(f"The job server of {self._engine} cannot be started: {error}") from error
             self._start([str(word) for word in command], address)
             self._address = address
         return self._address

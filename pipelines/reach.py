@@ -210,6 +210,8 @@ class _Orders:
     def reach(self, stratum: int, target: int) -> int:
         """Tokens up to the end of the document with which a stratum reaches so many bytes or documents."""
         measured = self._measured[stratum]
+        if not target:  # as of a stratum of which no document could be encoded
+            return 0
         passes, rest = divmod(target, int(measured.sum()))
         if not rest:
             return passes * self._tokens[stratum]
@@ -224,6 +226,8 @@ class _Orders:
     def measure(self, stratum: int, end: int) -> int:
         """Bytes or documents that begin before a place in a stratum's stream, each in every pass."""
         measured = self._measured[stratum]
+        if not end:
+            return 0
         passes, rest = divmod(end, self._tokens[stratum])
         total = passes * int(measured.sum())
         for number, group in self._groups:

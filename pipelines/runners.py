@@ -241,11 +241,11 @@ def _job_server(options: Any, arguments: Sequence[str], engine: str, jar: str | 
     portable.environment_type = portable.environment_type or ("DOCKER" if master else "LOOPBACK")
     if portable.job_endpoint:
         return _portable(options, arguments)
+    from apache_beam.version import __version__ as version
+
     java = _view(options, "JobServerOptions").job_server_java_launcher
     missing = []
     if jar is None:
-        from apache_beam.version import __version__ as version
-
         missing.append(
             f"the job server (a file beam-runners-{engine}-…-job-server-{version}.jar of Apache Beam's releases): its"
             f" path or address as --{engine}_job_server_jar, or --job_endpoint=HOST:PORT of a running one"
@@ -257,7 +257,10 @@ def _job_server(options: Any, arguments: Sequence[str], engine: str, jar: str | 
     if missing:
         raise store.UserError("\n".join([f"--runner={name} needs", *(f"- {one}" for one in missing)]))
     away = bool(master) and not _is_here(_reach(f"--{engine}_master", re.sub(r"^\w+://", "", master)))
-    return Runner(name, options, elsewhere=_environment(options, away=away), serve=JobServer(engine, options).address)
+    of = re.search(r"job-server-([\d.]+\d)\.jar$", jar or "")  # as Apache Beam names its own
+    say = [f"{jar} is of Beam {of[1]}, and Beam here is {version}: it may fail"] if of and of[1] != version else []
+    serve = JobServer(engine, options).address
+    return Runner(name, options, elsewhere=_environment(options, away=away), say=say, serve=serve)
 
 
 def _environment(options: Any, *, away: bool = False) -> bool:

@@ -119,7 +119,7 @@ def weights_in(data: bytes, *, toml: bool) -> Any:
         ValueError: It is no such file, or holds no weights.
         TypeError: It holds something else.
     """
-    text = data.decode()
+    text = data.decode("utf-8-sig")  # some editors begin a file with a byte order mark
     value = tomllib.loads(text) if toml else json.loads(text)
     # what a study cannot hold is refused here, as it is in a study's own text: dates, NaN, halves of surrogate pairs
     json.dumps(value, allow_nan=False, ensure_ascii=False).encode()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import apache_beam as beam
 import pytest
 
 from tokenladder.pipelines import runners, store
@@ -76,6 +77,22 @@ def test_a_job_server_that_does_not_start_says_why(chosen, tmp_path):
     assert told[0].startswith(f"The job server of spark ended with exit status 3: {tmp_path / 'java'} --add-opens=")
     assert "--spark-master-url local[2]" in told[0]
     assert told[-1] == "Error: no main class"
+
+
+def test_a_jar_of_another_version_is_told(chosen, tmp_path):
+    jars = [tmp_path / f"beam-runners-flink-1.20-job-server-{version}.jar" for version in ("2.34.0", beam.__version__)]
+    for jar in jars:
+        jar.touch()
+    said = [chosen(DIES, "flink", f"--flink_job_server_jar={jar}").say for jar in jars]
+    assert said == [[f"{jars[0]} is of Beam 2.34.0, and Beam here is {beam.__version__}: it may fail"], []]
+
+
+def test_a_jar_that_cannot_be_fetched(chosen, tmp_path):
+    with socket.socket() as taken:  # nothing listens
+        taken.bind(("127.0.0.1", 0))
+        jar = f"http://127.0.0.1:{taken.getsockname()[1]}/{tmp_path.name}.jar"  # in no cache of Beam's
+        with pytest.raises(store.UserError, match=rf"The job server of flink cannot be started: .*{jar}"):
+            chosen(DIES, "flink", f"--flink_job_server_jar={jar}").settings(1)
 
 
 def test_a_job_server_that_never_answers(chosen, monkeypatch):

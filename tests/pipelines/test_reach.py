@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenladder.pipelines.child import ENCODING
 from tokenladder.pipelines.reach import steps
 from tokenladder.pipelines.schedule import ONE, integer_weights, prefix_counts
 from tokenladder.pipelines.store import UserError
@@ -132,6 +133,26 @@ def test_strata_that_run_short_give_what_they_have_and_the_others_the_rest(
         for name, weight in given_weights.items():
             end = reached_by_hand(ordered[name], -(-asked * weight // ONE), unit, tokens)
             assert abs(rung["strata"][name]["sequences"] - end / LENGTH) < 1.6
+
+
+@pytest.mark.parametrize("budgets", [["10 documents", "30 documents"], ["2KB", "6KB"]])
+def test_a_stratum_of_which_nothing_can_be_encoded_gives_nothing(tmp_path, monkeypatch, budgets):
+    _, files = sources(tmp_path, (("a", 60), ("b", 2)))
+    run = little.Eager.each
+
+    def each(self, label, target, payloads, **more):  # as after two deaths at each document of `b`
+        reject = {str(ENCODING + row): "encoding crashed (signal 11)" for row in range(2)}
+        lost = [{"reject": reject} if one.get("part", {}).get("source") == "b" else {} for one in payloads]
+        run(self, label, target, [{**one, **two} for one, two in zip(payloads, lost, strict=True)], **more)
+
+    monkeypatch.setattr(little.Eager, "each", each)
+    study = little.write_study(tmp_path, files, budgets=budgets, recipes={"all": {"rescale": True, "alpha": 0.0}})
+    result = little.build(study, tmp_path / "out")
+    recipe = result.manifest["recipes"]["all"]
+    assert recipe["rescaled"] == ["b"]
+    assert recipe["strata"]["b"]["weight"] == 0
+    assert set(result.shards().column("stratum").to_pylist()) == {"a"}
+    assert failed(result.out) == {}
 
 
 def test_two_tokenizers_give_the_same_documents_up_to_the_last_sequence(tmp_path):

@@ -8,6 +8,7 @@ import json
 import little
 import pytest
 
+from tokenladder.pipelines.study_weights import weights_in
 from tokenladder.pipelines.verify import verify
 
 SHARES = "web = 0.3\ncode = 0.7\n"
@@ -68,3 +69,8 @@ def test_a_result_holds_its_files_and_is_compared_with_them(tmp_path, built):
     again = made(tmp_path, recipes={"all": {"weights": {"web": 0.3, "code": 0.7}}})
     assert list((again.out / "weights").iterdir()) == []
     assert checks(again) == {}
+
+
+@pytest.mark.parametrize(("data", "toml"), [(b"web = 1.0", True), (b'{"web": 1.0}', False)])
+def test_a_file_may_begin_with_a_byte_order_mark(data, toml):
+    assert weights_in(b"\xef\xbb\xbf" + data, toml=toml) == weights_in(data, toml=toml) == {"web": 1.0}
