@@ -91,17 +91,21 @@ def _loading(recipes: dict[str, Any], held: dict[str, Any] | None) -> str:
 
 
 def _rungs(recipes: dict[str, Any]) -> str:
+    kinds = ["unique_tokens", "repeated_tokens"]  # of which a rung's tokens are the sum, with any padding
+    if any("padding_tokens" in rung for recipe in recipes.values() for rung in recipe["rungs"]):
+        kinds.append("padding_tokens")
     rows = [
         (
             plain(configuration(name, rung["name"])),
             _requested(rung),
             *numbers(rung["tokens"], rung["sequences"]),
-            *numbers(rung["unique_tokens"], rung["repeated_tokens"], len(rung["shards"])),
+            *numbers(*(rung.get(kind, 0) for kind in kinds), len(rung["shards"])),
         )
         for name, recipe in recipes.items()
         for rung in recipe["rungs"]
     ]
-    heads = ("configuration", "requested", "tokens", "sequences", "unique tokens", "repeated tokens", "shards")
+    told = (kind.replace("_", " ") for kind in kinds)
+    heads = ("configuration", "requested", "tokens", "sequences", *told, "shards")
     return "## Rungs\n\n" + table_of(heads, rows) + "\n\n" + counted_by("tokenladder verify .")
 
 

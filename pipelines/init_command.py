@@ -33,7 +33,7 @@ def init(paths: tuple[str, ...], study: Path, name: str | None, *, force: bool, 
 
     if study.exists() and not force:
         raise store.UserError(f"{study}: there is such a file. Name another with --study, or replace it with --force.")
-    found = find_sources([store.absolute(path) for path in paths])
+    found = find_sources(list(dict.fromkeys(store.absolute(path) for path in paths)))
     looked = []
     for one in found:
         if not quiet:

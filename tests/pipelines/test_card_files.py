@@ -166,4 +166,5 @@ def test_croissant_and_card_tell_the_columns_that_there_are(tmp_path, settings, 
         assert (given if isinstance(first, bytes) else list(given)) == first
     card = (made.out / CARD).read_text()
     assert ("\n| padding | how many tokens at the end" in card) == ("packing" in settings)
+    assert ("| unique tokens | repeated tokens | padding tokens | shards |" in card) == ("packing" in settings)
     assert ("each as a little-endian uint16 in bytes" in card) == ("input_ids" in settings)

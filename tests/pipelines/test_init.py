@@ -66,8 +66,10 @@ def run(*arguments):
 @pytest.mark.usefixtures("_here")
 def test_a_crawl_and_a_checkout_become_a_study_that_builds(inputs, tmp_path):
     study = tmp_path / "my" / "study.toml"
-    said = run("init", inputs / "Crawl 2024", inputs / "checkout", "--study", study)
+    twice = inputs / "checkout"  # is read once
+    said = run("init", inputs / "Crawl 2024", twice, f"{twice}/", "--study", study)
     assert said.exit_code == 0, said.output
+    assert re.search(r"some (\d{1,2}|\d{2}0|[\d,]+00) tokens of better documents", said.output)  # two digits of it
     assert f"tokenladder build {study} --out {study.parent / 'built'}" in said.output
     text = study.read_text()
     made = tomllib.loads(text)
