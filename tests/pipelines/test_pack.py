@@ -154,7 +154,8 @@ def test_places_and_ledger_tell_what_stands_in_the_stream(tmp_path_factory, pool
         task = payload(
             made.place, part, n, choices=made.place.path("choices"), held_out=None, rules=["a", "b", "c"], edits={}
         )
-        task |= {"places": made.place.path("ladder", "places"), "rungs": [f"r{m}" for m in rungs], "ends": ends}
+        task |= {key: made.place.path("ladder", key) for key in ("places", "refused")}
+        task |= {"rungs": [f"r{m}" for m in rungs], "ends": ends}
         ledger.write_ledger({**task, **paths, "identity": "i"})
         rows = pq.read_table(paths["ledger"]).to_pylist()
         assert len(rows) == part.rows

@@ -499,4 +499,5 @@ def test_shards_are_plain_tables(made):
     shard = made.manifest["recipes"]["all"]["rungs"][0]["shards"][0]
     schema = pq.read_schema(made.out / shard["path"])
     assert schema.names == ["input_ids", "stratum", "document_starts"]
-    assert schema.field("input_ids").type == pa.list_(pa.uint16(), LENGTH)
+    assert schema.field("input_ids").type == pa.list_(pa.field("element", pa.uint16(), nullable=False), LENGTH)
+    assert not any(field.nullable for field in schema)

@@ -393,7 +393,7 @@ def test_a_row_that_is_not_kept_stands_in_no_rung(copy):
 def test_a_survivor_must_be_alive(copy):
     name, at, _ = ledger_row(copy, "plain", "duplicate")
     rewrite(copy, name, lambda table: replaced(table, "survivor", at, "0" * 32))
-    expected = f"document {'0' * 32} is a survivor, but neither kept nor over the budget"
+    expected = f"document {'0' * 32} is a survivor, but neither kept, over the budget nor rejected"
     assert broken(copy) == {"Accounted (plain)": expected}
 
 
