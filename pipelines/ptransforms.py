@@ -22,6 +22,7 @@ own choice would be pickle, which writes the whole buffer that a slice was cut f
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import apache_beam as beam
@@ -36,7 +37,7 @@ from .deduplicate import Near
 from .formats import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from ..filters.family import Family
 
@@ -105,6 +106,16 @@ class ReadDocuments(beam.PTransform):
 
     source: Source
 
+    def __post_init__(self) -> None:
+        """Refuse what is no source while the pipeline is written.
+
+        Raises:
+            UserError: It is none.
+        """
+        given: object = self.source
+        if not isinstance(given, Source):
+            raise store.UserError(f"ReadDocuments: {given!r} is no source, such as Source('warc', 'crawl/*.warc.gz').")
+
     def default_label(self) -> str:
         """Names the files, so that several of these can stand in one pipeline."""
         return f"ReadDocuments({', '.join(self.source.paths)})"
@@ -131,6 +142,16 @@ class ScoreDocuments(beam.PTransform):
     """
 
     scores: Mapping[str, Family]
+
+    def __post_init__(self) -> None:
+        """Refuse what are no scores while the pipeline is written.
+
+        Raises:
+            UserError: They are none.
+        """
+        given: object = self.scores
+        if not isinstance(given, Mapping) or not all(dataclasses.is_dataclass(one) for one in given.values()):
+            raise store.UserError(f"ScoreDocuments: {given!r}: give scores by name, such as {{'gopher': Gopher()}}.")
 
     def default_label(self) -> str:
         """Names the scores, so that several of these can stand in one pipeline."""

@@ -229,3 +229,11 @@ def test_a_tokenizer_that_is_still_to_be_trained_is_refused(tmp_path):
         UserError, match=r"EncodeDocuments: this tokenizer is still to be trained\. Give one with a path"
     ):
         run(tmp_path / "out", ReadDocuments(Source("jsonl", str(tmp_path / "a.jsonl"))), EncodeDocuments(section))
+
+
+def test_what_is_no_source_or_no_score_is_told_before_the_pipeline_runs():
+    with pytest.raises(UserError, match=r"ReadDocuments: 'web/\*\.warc' is no source, such as Source\('warc', 'crawl"):
+        ptransforms.ReadDocuments("web/*.warc")
+    for wrong in (Gopher(), {"gopher": "gopher"}):
+        with pytest.raises(UserError, match=r"ScoreDocuments: .*: give scores by name, such as {'gopher'"):
+            ptransforms.ScoreDocuments(wrong)
