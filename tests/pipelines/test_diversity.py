@@ -136,3 +136,13 @@ def test_sums_do_not_depend_on_the_order_of_what_arrives(tmp_path):
         ("b", 5, 50),
         (None, 4, 40),
     ]
+
+
+def test_a_corpus_of_which_only_means_are_told(tmp_path):
+    path = little.write_jsonl(tmp_path / "a.jsonl", little.corpus(4, 40))  # no host, no date, no label
+    study = little.write_study(tmp_path, {"a": path}, budgets=[20 * little.LENGTH], scores={"v": {"type": "variety"}})
+    told = little.build(study, tmp_path / "out").manifest["diversity"]
+    assert {name: list(strata["a"]) for name, strata in (("pool", told["pool"]), *told["recipes"].items())} == {
+        "pool": ["means"],
+        "all": ["means"],
+    }
