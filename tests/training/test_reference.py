@@ -209,6 +209,20 @@ def test_training_learns_and_exactly_the_tokens_that_were_asked_for(torch, built
         Trainer(str(built), replace(RUN, tokens=5), str(tmp_path / "none"), machine)
 
 
+def test_padding_is_no_token_of_a_run(torch, tmp_path, machine):
+    from tokenladder.training.reference.train import Trainer
+
+    make(tmp_path / "padded", {"all": [10]}, held_out=[4], padded=True)
+    path = tmp_path / "padded" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["recipes"]["all"]["rungs"][0] |= {"padding_tokens": 20, "unique_tokens": 100}
+    path.write_text(json.dumps(manifest))
+    for sequences, tokens, epochs in ((10, 100, 1.0), (20, 200, 2.0), (15, 150, 1.5)):
+        run = replace(RUN, rung="1", tokens=12 * sequences)
+        row = Trainer(str(path.parent), run, str(tmp_path / str(sequences)), machine).result(2.0)
+        assert (row["tokens"], row["unique_tokens"], row["epochs"]) == (tokens, 100, epochs)
+
+
 def test_masked_runs_train(torch, built, tmp_path, machine):
     from tokenladder.training.reference.train import Trainer
 

@@ -204,7 +204,8 @@ class Trainer:
         loss = self.evaluate()
         if not math.isfinite(loss):
             raise store.UserError(f"{self.run.name}: the held-out loss is {loss}. Lower the learning rate.")
-        tokens = self.sequences * self.stream.length
+        padding = self.rung.entry.get("padding_tokens", 0) * self.sequences // len(self.rung)  # it trains nothing
+        tokens = self.sequences * self.stream.length - padding
         unique = min(tokens, int(self.rung.entry.get("unique_tokens", self.rung.tokens)))
         return row(
             self.run,
