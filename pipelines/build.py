@@ -19,7 +19,6 @@ from . import (
     findings,
     index,
     intake,
-    isolate,
     ladders,
     lock,
     manifest,
@@ -75,11 +74,9 @@ def build(plan: Plan, report: Reporter, beam: Sequence[str] = (), *, shared: boo
             report.say("Kernels are compiled where they are first used, once for an installation: a minute or two.")
         journal = Journal(plan.out, plan.study.settings.name)
         engine.notes = journal.notes
-        died = isolate.POOL.died
         with report.to(journal):
             made = _run(plan, report, engine)
-        if isolate.POOL.died > died:  # and left what they were at
-            _sweep(plan)
+        _sweep(plan)  # of children that died, and of those that an earlier driver's death left running at the start
         return made
 
 

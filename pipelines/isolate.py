@@ -159,18 +159,13 @@ class Child:
 
 
 class Pool:
-    """The children of this process, lent to one thread each.
-
-    Attributes:
-        died: How many died at work.
-    """
+    """The children of this process, lent to one thread each."""
 
     def __init__(self) -> None:
         """Start with none; they come as threads ask."""
         self._idle: collections.deque[Child] = collections.deque()
         self._lent: set[Child] = set()
         self._lock = threading.Lock()
-        self.died = 0
         atexit.register(self.close)
 
     @contextlib.contextmanager
@@ -186,7 +181,6 @@ class Pool:
         except ChildDiedError:
             with self._lock:
                 self._lent.discard(child)
-                self.died += 1
             raise
         except BaseException as error:
             if isinstance(error, UserError | OSError | RuntimeError):

@@ -359,3 +359,24 @@ def test_the_folder_of_another_study_is_left_alone(study, tmp_path):
     assert {name: stamp for name, stamp in little.stamps(out).items() if name != "manifest.json"} == {
         name: stamp for name, stamp in before.items() if name != "manifest.json"
     }
+
+
+def test_what_dies_while_a_build_runs_leaves_nothing(study, tmp_path, monkeypatch):
+    from tokenladder.pipelines import build, store
+
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as orphan:
+        left = tmp_path / "out" / ".store" / "counts" / f"{store.TEMPORARY}{socket.gethostname()}@{orphan.pid}-1-0-x"
+        left.parent.mkdir(parents=True)
+        left.write_text("half")
+        (tmp_path / "out" / ".build").mkdir()
+        own = build._run
+
+        def run(*arguments):
+            assert left.exists()  # whose owner lives
+            orphan.kill()
+            orphan.wait()
+            return own(*arguments)
+
+        monkeypatch.setattr(build, "_run", run)
+        little.build(study, tmp_path / "out")
+    assert temporary(tmp_path / "out") == []
