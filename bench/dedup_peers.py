@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -190,16 +190,17 @@ def rows_of(folder: Path) -> Iterator[dict[str, object] | object]:
         yield from map(json.loads, file.read_text().splitlines())
 
 
-def checked(words: list[str | Path]) -> measure.Usage:
+def checked(words: Sequence[str | Path]) -> measure.Usage:
     """Run a command to its end.
 
     Raises:
-        UnavailableError: It failed.
+        UnavailableError: It failed, and what it said last.
     """
     try:
         return measure.run(words)
     except SystemExit as error:
-        raise UnavailableError(str(error)) from error
+        lines = [line.strip() for line in str(error).splitlines() if "Error" in line]
+        raise UnavailableError(lines[-1] if lines else str(error)[-300:]) from error
 
 
 def verdict(roots: list[int]) -> Verdict:

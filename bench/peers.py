@@ -27,7 +27,6 @@ import statistics
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,7 +37,7 @@ from dedup import names
 import builds
 import dedup_peers
 import measure
-from dedup_peers import UnavailableError
+from dedup_peers import UnavailableError, checked
 from scores_text import documents as english_documents
 
 HERE = Path(__file__).parent
@@ -148,19 +147,6 @@ def run_datatrove(step: str, python: Path, documents: Path, out: Path, tokenizer
         return Run(found["seconds"]["gopher"], frozenset(kept.to_pylist()))
     usage = checked([python, HERE / "peer_encode.py", documents / "parquet", tokenizer, out])
     return Run(usage.cpu, tokens=written(out / "tokens"))
-
-
-def checked(words: Sequence[str | Path]) -> measure.Usage:
-    """Run a command to its end.
-
-    Raises:
-        UnavailableError: It failed.
-    """
-    try:
-        return measure.run(words)
-    except SystemExit as error:
-        lines = [line.strip() for line in str(error).splitlines() if "Error" in line]
-        raise UnavailableError(lines[-1] if lines else str(error)[-300:]) from error
 
 
 def ids(folder: Path) -> frozenset[str]:
