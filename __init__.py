@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .pipelines.api import Built, build, load, plan
-    from .pipelines.plan import Plan
-    from .pipelines.study import Study
+    from .pipelines.drivers.plan import Plan
+    from .pipelines.study.study import Study
     from .scaling.api import Fits, fit
     from .training.rung import Rung, open_rung
 
@@ -27,9 +27,9 @@ __all__ = ["Built", "Fits", "Plan", "Rung", "Study", "build", "fit", "load", "op
 _HOMES = {
     "Built": "pipelines.api",
     "Fits": "scaling.api",
-    "Plan": "pipelines.plan",
+    "Plan": "pipelines.drivers.plan",
     "Rung": "training.rung",
-    "Study": "pipelines.study",
+    "Study": "pipelines.study.study",
     "build": "pipelines.api",
     "fit": "scaling.api",
     "load": "pipelines.api",

@@ -1,6 +1,6 @@
 """`python -m tokenladder` is the `tokenladder` command."""
 
-from tokenladder.pipelines.cli import main
+from tokenladder.pipelines.commands.cli import main
 
 if __name__ == "__main__":
     main()

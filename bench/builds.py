@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from tokenizers import ByteLevelBPETokenizer
-from tokenladder.pipelines.extract import ExtractionError, extract
+from tokenladder.pipelines.formats.extract import ExtractionError, extract
 
 import measure
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from tokenladder.pipelines.extract import ExtractionError, extract
+from tokenladder.pipelines.formats.extract import ExtractionError, extract
 from tokenladder.pipelines.formats.file_types import file_type
 
 PROSE = {"Markdown", "reStructuredText", "Text"}

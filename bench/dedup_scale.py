@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 
 from tokenladder.filters.hashing import fmix64
-from tokenladder.pipelines import cluster as clustering
-from tokenladder.pipelines import connect, deduplicate, grouping, keys, spill
-from tokenladder.pipelines.progress import Reporter
+from tokenladder.pipelines.drivers import deduplicate
+from tokenladder.pipelines.engines import spill
+from tokenladder.pipelines.stages import cluster as clustering
+from tokenladder.pipelines.stages import connect, grouping, keys
+from tokenladder.pipelines.watch.progress import Reporter
 
 BANDS, ROWS = 18, 6
 DOCUMENTS = 1_000_000
@@ -85,7 +87,7 @@ def grouping_of(millions: int, folder: Path) -> Result:
                 "chunk": chunk,
                 "chunks": chunks,
                 "path": None,
-                "target": "tokenladder.pipelines.cluster:link_candidates",
+                "target": "tokenladder.pipelines.stages.cluster:link_candidates",
                 "payload": {"folder": str(folder)},
             }
         )

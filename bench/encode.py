@@ -88,10 +88,10 @@ class Stages(PlainEngine):
 
 def ours(documents: Path, tokenizer: Path, out: Path, kind: str) -> dict[str, Any]:
     """Build a study of one rung with all tokens; the seconds of its stages, and what it holds."""
-    from tokenladder.pipelines import build as module
-    from tokenladder.pipelines.plan import make_plan
-    from tokenladder.pipelines.progress import Reporter
-    from tokenladder.pipelines.study_file import parse
+    from tokenladder.pipelines.drivers import build as module
+    from tokenladder.pipelines.drivers.plan import make_plan
+    from tokenladder.pipelines.study.file import parse
+    from tokenladder.pipelines.watch.progress import Reporter
 
     fill = {"tokenizer": str(tokenizer), "path": f"{documents}/*.parquet", "kind": kind}
     texts = {key: json.dumps(value) for key, value in fill.items()}

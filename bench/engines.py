@@ -42,7 +42,7 @@ NOTHING = "json:dumps"
 
 def make_study(out: Path, megabytes: float) -> Path:
     """A small quickstart below `out`, unless it is there."""
-    from tokenladder.pipelines.quickstart import Limits, make_corpus, study_text
+    from tokenladder.pipelines.quickstart.corpus import Limits, make_corpus, study_text
 
     study = out / "study.toml"
     if not study.exists():
@@ -68,7 +68,7 @@ def runs(engines: Sequence[str], workers: Sequence[int]) -> Iterator[tuple[str, 
 
 def build(study: Path, out: str, beam: Sequence[str]) -> tuple[str, float]:
     """Build the study; its root hash and the seconds of the command."""
-    from tokenladder.pipelines import store
+    from tokenladder.pipelines.files import store
 
     usage = measure.run([clusters.program("tokenladder"), "build", study, "--out", out, "--quiet", "--", *beam])
     return store.read_json(store.join(out, "manifest.json"))["root_hash"], usage.wall
@@ -76,7 +76,7 @@ def build(study: Path, out: str, beam: Sequence[str]) -> tuple[str, float]:
 
 def spend(beam: Sequence[str], folder: Path, tasks: int) -> None:
     """Run empty tasks: what `--tasks` does in a process of its own."""
-    from tokenladder.pipelines.engine import Engine
+    from tokenladder.pipelines.engines.engine import Engine
 
     Engine(str(folder), beam).each("nothing", NOTHING, [{"n": n} for n in range(tasks)])
 

@@ -21,9 +21,10 @@ import numpy as np
 import pyarrow as pa
 
 from tokenladder.filters.hashing import fmix64, mix64
-from tokenladder.pipelines import evidence, keys, lookup, store
-from tokenladder.pipelines.parts import Part, Store
-from tokenladder.pipelines.schema import LEDGER, PART
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.files.parts import Part, Store
+from tokenladder.pipelines.files.schema import LEDGER, PART
+from tokenladder.pipelines.stages import evidence, keys, lookup
 
 import measure
 

@@ -86,7 +86,7 @@ def start(study: Path, out: Path, point: dict[str, Any] | None = None, log: Path
         os.environ |= {"KILL_DRIVER": str(os.getpid()), "KILL_LOG": str(log or "")}
         os.environ["KILL_POINT"] = json.dumps(point) if point else ""
         kill_point.arm()
-        from tokenladder.pipelines import cli
+        from tokenladder.pipelines.commands import cli
 
         with contextlib.suppress(SystemExit):
             cli.cli.main(["build", str(study), "--out", str(out), "--quiet"], standalone_mode=False)
@@ -111,7 +111,10 @@ def children() -> list[int]:
     mine, found = os.environ["PYTHONPATH"].encode(), []
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if b"pipelines.child" in (path / "cmdline").read_bytes() and mine in (path / "environ").read_bytes():
+            if (
+                b"pipelines.engines.child" in (path / "cmdline").read_bytes()
+                and mine in (path / "environ").read_bytes()
+            ):
                 found.append(int(path.name))
     return found
 
@@ -195,7 +198,7 @@ def sums(out: Path, records: int) -> bool:
 
 def stage(out: Path, pid: int) -> str:
     """The stage that a build was at, from its journal."""
-    from tokenladder.pipelines import journal
+    from tokenladder.pipelines.watch import journal
 
     lines = journal.read(str(out))
     stages = [line for line in lines if line["event"] == "stage"]
@@ -308,7 +311,7 @@ class Run:
 
 def prepare(folder: Path) -> tuple[float, list[str], set[str]]:
     """Build both studies undisturbed: the seconds of one, the files that it puts in place, and its stages."""
-    from tokenladder.pipelines import journal
+    from tokenladder.pipelines.watch import journal
 
     assert wait(start(folder / "other.toml", folder / "other"), 3600) == 0, "the undisturbed build fails"  # noqa: S101
     began = time.monotonic()
@@ -327,8 +330,8 @@ def main() -> int:
     arguments.add_argument("--seed", type=int, default=7)
     asked = arguments.parse_args()
     rng = random.Random(asked.seed)  # noqa: S311 moments are no secrets
-    import tokenladder.pipelines.build
-    import tokenladder.pipelines.transforms  # noqa: F401 imported before the forks
+    import tokenladder.pipelines.drivers.build
+    import tokenladder.pipelines.engines.transforms  # noqa: F401 imported before the forks
 
     with tempfile.TemporaryDirectory(prefix="tokenladder-kills-") as name:
         folder = Path(name)

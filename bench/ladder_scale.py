@@ -30,14 +30,17 @@ import pyarrow.compute as pc
 from plain_engine import PlainEngine, building_with
 
 from tokenladder.filters.hashing import fmix64, mix64
-from tokenladder.pipelines import build, keys, ladders, segments, store, verify
-from tokenladder.pipelines.engine import Engine
-from tokenladder.pipelines.parts import Part, Store
-from tokenladder.pipelines.plan import make_plan
-from tokenladder.pipelines.pool import Pool
-from tokenladder.pipelines.progress import Reporter
-from tokenladder.pipelines.schema import BUCKET_BITS
-from tokenladder.pipelines.study_file import load
+from tokenladder.pipelines.drivers import build, ladders
+from tokenladder.pipelines.drivers.plan import make_plan
+from tokenladder.pipelines.drivers.pool import Pool
+from tokenladder.pipelines.engines.engine import Engine
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.files.parts import Part, Store
+from tokenladder.pipelines.files.schema import BUCKET_BITS
+from tokenladder.pipelines.recount import verify
+from tokenladder.pipelines.stages import keys, segments
+from tokenladder.pipelines.study.file import load
+from tokenladder.pipelines.watch.progress import Reporter
 
 import measure
 

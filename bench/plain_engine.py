@@ -7,8 +7,8 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from tokenladder.pipelines import build
-from tokenladder.pipelines.targets import resolve
+from tokenladder.pipelines.drivers import build
+from tokenladder.pipelines.engines.targets import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -131,7 +131,7 @@ class Measured:
 
 def count_calls(calls: Counter[str]) -> None:
     """Count what on an object store would be requests, by kind."""
-    from tokenladder.pipelines import store
+    from tokenladder.pipelines.files import store
 
     kinds = {"write_bytes": "put", "open_input": "get", "names": "list", "exists": "head", "size": "head"}
     for name, kind in kinds.items():
@@ -148,10 +148,10 @@ def _counted(function: Callable[..., Any], calls: Counter[str], kind: str) -> Ca
 
 def measure(folder: Path, parts: int, calls: Counter[str]) -> Measured:
     """Build a study of so many parts of 8,192 documents, the rows of a batch: the smallest that a part can be."""
-    from tokenladder.pipelines import build as module
-    from tokenladder.pipelines.plan import make_plan
-    from tokenladder.pipelines.progress import Reporter
-    from tokenladder.pipelines.study_file import load
+    from tokenladder.pipelines.drivers import build as module
+    from tokenladder.pipelines.drivers.plan import make_plan
+    from tokenladder.pipelines.study.file import load
+    from tokenladder.pipelines.watch.progress import Reporter
 
     rng = random.Random(parts)  # noqa: S311 documents drawn at random are no secrets
     words = [a + b + c for a in "bdfgklmnprst" for b in "aeiou" for c in ("n", "s", "la", "ro", "mi")]
@@ -209,7 +209,7 @@ def slope(builds: Sequence[Measured], value: Callable[[Measured], float], of: Ca
 
 def show_projected(builds: Sequence[Measured], assumed: Assumed) -> None:
     """The same multiplied out."""
-    from tokenladder.pipelines.pool import DOCUMENTS_PER_RANGE
+    from tokenladder.pipelines.drivers.pool import DOCUMENTS_PER_RANGE
 
     sizes = [1 * TERA, 100 * TERA, 1000 * TERA]
     rows: dict[str, list[str]] = defaultdict(list)

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from tokenladder.filters.hosts import hosts
-from tokenladder.pipelines.extract import ExtractionError, extract
+from tokenladder.pipelines.formats.extract import ExtractionError, extract
 
 import measure
 from dedup_corpus import WORD

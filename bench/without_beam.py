@@ -30,7 +30,7 @@ def resolve(target: str) -> Any:
 
 
 class Engine:
-    """The methods of `tokenladder.pipelines.engine.Engine`, in plain loops."""
+    """The methods of `tokenladder.pipelines.engines.engine.Engine`, in plain loops."""
 
     def __init__(self, folder: str, arguments: Sequence[str] = ()) -> None:
         """Take what the other takes; the folder for lists of tasks is not needed."""
@@ -41,7 +41,7 @@ class Engine:
         """Run `target` once for each payload."""
         del label
         if isolated:
-            from tokenladder.pipelines import isolate
+            from tokenladder.pipelines.engines import isolate
 
             self._map(lambda payload: isolate.call(target, payload), payloads)
         else:
@@ -77,10 +77,10 @@ class Engine:
 
 def main() -> None:
     """Put the loops in the place of the module with Beam, then run the command."""
-    module = types.ModuleType("tokenladder.pipelines.engine")
+    module = types.ModuleType("tokenladder.pipelines.engines.engine")
     vars(module).update(Engine=Engine)
     sys.modules[module.__name__] = module
-    from tokenladder.pipelines.cli import cli
+    from tokenladder.pipelines.commands.cli import cli
 
     status = 0
     try:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..data_cards import notebook
 from ..training.rung import list_rungs, open_rung
-from . import build as builder
-from . import study_file
-from .plan import Plan, make_plan
-from .progress import Reporter
-from .store import UserError, absolute
-from .study import Study
+from .drivers import build as builder
+from .drivers.plan import Plan, make_plan
+from .files.store import UserError, absolute
+from .study import file as study_file
+from .study.study import Study
+from .watch.progress import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

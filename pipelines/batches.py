@@ -19,12 +19,14 @@ import pyarrow.parquet as pq
 from ..filters import minhash
 from ..filters.hashing import fmix64, hash_text
 from ..filters.kernels import text_column
-from . import grouping, isolate, keys, leaders, store
-from .deduplicate import Near
-from .encode import tokenizer
-from .families import score_batch
+from .drivers.deduplicate import Near
+from .engines import isolate
+from .files import store
+from .files.parts import Store
 from .formats import Slice, Source
-from .parts import Store
+from .stages import grouping, keys, leaders
+from .stages.encode import tokenizer
+from .stages.families import score_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -77,7 +79,7 @@ def read_slice(source: str, piece: str) -> Iterator[pa.RecordBatch]:
     with tempfile.TemporaryDirectory(prefix="tokenladder-read-") as folder:
         name = store.fingerprint(json.loads(piece))
         payload = {"store": folder, "id": f"read/{name}", "source": json.loads(source), "slice": piece, "scores": {}}
-        summary = isolate.call("tokenladder.pipelines.read:read_slice", payload)
+        summary = isolate.call("tokenladder.pipelines.stages.read:read_slice", payload)
         for n in range(len(summary["parts"])):
             with store.open_input(Store(folder).documents(f"read/{name}/{n:05d}")) as file:
                 parquet = pq.ParquetFile(file)

@@ -31,9 +31,10 @@ from pydantic import TypeAdapter
 
 from .. import filters
 from ..tokenizers.sections import TokenizerSection
-from . import batches, store
+from . import batches
 from .batches import survivors
-from .deduplicate import Near
+from .drivers.deduplicate import Near
+from .files import store
 from .formats import Source
 
 if TYPE_CHECKING:

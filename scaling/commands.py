@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def _prior(law_name: str, given: dict[str, str], prior: Path | None) -> dict[str, float]:
     """The parameters that are assumed: given one by one, of an earlier fit, or the published ones."""
-    from ..pipelines.store import UserError
+    from ..pipelines.files.store import UserError
     from .fisher import PRIOR
     from .registry import LAWS
     from .runs import as_number
@@ -42,7 +42,7 @@ def _prior(law_name: str, given: dict[str, str], prior: Path | None) -> dict[str
 
 
 def _theta_of(path: Path, law_name: str) -> dict[str, float]:
-    from ..pipelines.store import UserError
+    from ..pipelines.files.store import UserError
 
     try:
         fits = json.loads(path.read_text(encoding="utf-8"))["fits"]
@@ -58,7 +58,7 @@ def _theta_of(path: Path, law_name: str) -> dict[str, float]:
 
 def _strata(built: str | None, plan: Path | None, recipe: str | None) -> tuple[list[Stratum], list[str]]:
     """What is known of the text, and the recipes of the build or the plan."""
-    from ..pipelines import store
+    from ..pipelines.files import store
     from .supply import strata_of_manifest, strata_of_plan
 
     if built is None and plan is None:
@@ -140,7 +140,7 @@ def design(  # noqa: PLR0917 one for each option
 
     Example: tokenladder design --flops 1e19 --sizes 6 --target 1B,20B --difference 0.01
     """
-    from ..pipelines.store import UserError
+    from ..pipelines.files.store import UserError
     from .design_report import as_value, make_design
     from .designs import Wish
     from .fisher import Noise
@@ -167,7 +167,7 @@ def design(  # noqa: PLR0917 one for each option
 
 
 def _write_budgets(study: Path, budgets: list[int]) -> None:
-    from ..pipelines import store
+    from ..pipelines.files import store
     from .plan_files import with_budgets
 
     try:
@@ -181,7 +181,7 @@ def _write_budgets(study: Path, budgets: list[int]) -> None:
 
 
 def _write_grid(out: Path, value: dict[str, Any], grid: Any, recipes: list[str]) -> None:
-    from ..pipelines import store
+    from ..pipelines.files import store
     from .plan_files import as_csv, grid_rows
 
     rows = grid_rows(grid, recipes)
@@ -256,7 +256,7 @@ def fit(  # noqa: PLR0917 one for each option
 
     Example: tokenladder fit runs.csv --law chinchilla --law gadre --out laws
     """
-    from ..pipelines.store import UserError
+    from ..pipelines.files.store import UserError
     from .fit_report import analyse, as_value, decide
     from .objectives import Huber, LeastAbsolute, LeastSquares, Objective
     from .runs import as_number, read_runs, without
@@ -319,7 +319,7 @@ def _write_fit(
     formats: Sequence[str],
 ) -> None:
     """The numbers first: they stay where pictures cannot be drawn."""
-    from ..pipelines import store
+    from ..pipelines.files import store
     from .fit_report import as_value, draw
 
     value = as_value(table, [one for analyses in found for one in analyses], decisions)

@@ -83,7 +83,7 @@ def _read_one_table(  # noqa: PLR0917 the command's options
     *,
     as_json: bool,
 ) -> None:
-    from ..pipelines.store import UserError
+    from ..pipelines.files.store import UserError
     from .reconcile_report import as_value, changes, make_reading, work_out
     from .runs import read_runs
     from .tables import show_reconciliation
@@ -108,7 +108,7 @@ def _print(value: dict[str, Any]) -> None:
 
 
 def _read_two_laws(first: str, second: str, out: Path | None, *, as_json: bool) -> None:
-    from ..pipelines.store import UserError
+    from ..pipelines.files.store import UserError
     from .papers import between, find
     from .reconcile_report import way_as_value
     from .tables import show_way
@@ -131,7 +131,7 @@ def _read_two_laws(first: str, second: str, out: Path | None, *, as_json: bool) 
 
 def _write(value: dict[str, Any], way: Waterfall, out: Path) -> None:
     """The numbers first: they stay where pictures cannot be drawn."""
-    from ..pipelines import store
+    from ..pipelines.files import store
     from .plots import save
     from .plots_laws import waterfall
     from .reconcile_report import steps

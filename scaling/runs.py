@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..pipelines import store
+from ..pipelines.files import store
 from .columns import Runs, take
 from .run_checks import Review
 from .run_names import FINISHED, TEXT, match_columns

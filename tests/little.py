@@ -132,13 +132,13 @@ class Eager:
         self._rng = random.Random(str(arguments))
 
     def each(self, label, target, payloads, *, isolated=False):
-        from tokenladder.pipelines.targets import resolve
+        from tokenladder.pipelines.engines.targets import resolve
 
         for payload in self._shuffled(payloads):
             resolve(target)(json.loads(json.dumps(payload)))
 
     def exchange(self, label, emit, reduces, payloads, volume=0):
-        from tokenladder.pipelines.targets import resolve
+        from tokenladder.pipelines.engines.targets import resolve
 
         pairs = [pair for payload in payloads for pair in resolve(emit)(json.loads(json.dumps(payload)))]
         for target, payload in reduces:
@@ -157,10 +157,10 @@ class Eager:
 
 def build(study, out, *, store=None, beam=None):
     """Build a study: without Beam, or with the given options of Beam's. Returns what was made."""
-    from tokenladder.pipelines import build as module
-    from tokenladder.pipelines.plan import make_plan
-    from tokenladder.pipelines.progress import Reporter
-    from tokenladder.pipelines.study_file import load
+    from tokenladder.pipelines.drivers import build as module
+    from tokenladder.pipelines.drivers.plan import make_plan
+    from tokenladder.pipelines.study.file import load
+    from tokenladder.pipelines.watch.progress import Reporter
 
     engine = module.Engine
     if beam is None:

@@ -12,8 +12,8 @@ import pytest
 
 import tokenladder as tl
 from tokenladder.data_cards import notebook
-from tokenladder.pipelines import build as builder
-from tokenladder.pipelines.store import UserError
+from tokenladder.pipelines.drivers import build as builder
+from tokenladder.pipelines.files.store import UserError
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 
@@ -110,7 +110,7 @@ def test_mistakes_of_a_text_name_the_file_it_stands_for(study):
 
 
 def test_a_plan_is_that_of_the_command(study):
-    from tokenladder.pipelines.plan import make_plan
+    from tokenladder.pipelines.drivers.plan import make_plan
 
     out = str(study.parent / "planned")
     assert tl.plan(str(study), out).describe() == make_plan(tl.load(study), out).describe()

@@ -194,15 +194,19 @@ def test_links_to_headings_lead_somewhere(page):
 
 def test_architecture_names_modules_and_folders_that_are_there():
     text = (ROOT / "ARCHITECTURE.md").read_text()
-    stages = text[text.index("| stage |") : text.index("The *functions*")].splitlines()[2:]
-    themes = text[text.index("| theme |") : text.index("## Where to look")].splitlines()[2:]
-    cells = [cell for row in stages if row for cell in row.split("|")[2:4]] + [row for row in themes if row]
-    named = {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
-    places = [ROOT / "pipelines" / (name if name.endswith("/") else f"{name}.py") for name in named]
-    assert len(places) > 80
-    assert [str(place) for place in places if not place.exists()] == []
-    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and any(path.glob("*.py"))}
-    assert {folder for folder in folders if f"[{folder}/]({folder})" not in text} == set()
+    rows = text[text.index("| stage |") : text.index("The *functions*")].splitlines()[2:]
+    cells = [row.split("|")[2:4] for row in rows if row]
+    named = {
+        ROOT / "pipelines" / (name if name.endswith("/") else f"{folder}/{name}.py")
+        for row in cells
+        for folder, cell in zip(("stages", "drivers"), row, strict=True)
+        for name in re.findall(r"`([^`]+)`", cell)
+    }
+    assert len(named) > 40
+    assert sorted(str(place) for place in named if not place.exists()) == []
+    for parent, start in ((ROOT, ""), (ROOT / "pipelines", "pipelines/")):
+        folders = {path.name for path in parent.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+        assert {folder for folder in folders if f"[{folder}/]({start}{folder})" not in text} == set()
 
 
 def test_ci_runs_the_command_that_the_readme_shows():
@@ -250,7 +254,8 @@ def test_doctests_leave_hugging_faces_tokenizers_alone():
 def registered() -> list[tuple[str, type]]:
     """Every type name that a study file may give, with the dataclass of its section."""
     from tokenladder import filters
-    from tokenladder.pipelines import formats, study_file
+    from tokenladder.pipelines import formats
+    from tokenladder.pipelines.study import file as study_file
 
     return [
         *((name, filters.family(name)) for name in filters.FAMILIES),
@@ -274,7 +279,7 @@ def cli_reference() -> str:
     """The part of COMMANDS.md between the cli marks: what `--help` says, command by command."""
     import click
 
-    from tokenladder.pipelines.cli import cli
+    from tokenladder.pipelines.commands.cli import cli
 
     settings = {**cli.context_settings, "max_content_width": 100, "terminal_width": 100}
     context = click.Context(cli, info_name="tokenladder", **settings)
@@ -311,7 +316,7 @@ HEAVY = (
 def test_help_imports_nothing_heavy():
     script = (
         "import sys\n"
-        "from tokenladder.pipelines.cli import cli\n"
+        "from tokenladder.pipelines.commands.cli import cli\n"
         "try:\n    cli(['--help'])\n"
         "except SystemExit as stop:\n    assert not stop.code\n"
         f"print('HEAVY', *(name for name in {HEAVY!r} if name in sys.modules))\n"
@@ -331,7 +336,7 @@ def test_help_answers_at_once(tmp_path):
 
 
 def study_page() -> str:
-    from tokenladder.pipelines.study_schema import study_schema
+    from tokenladder.pipelines.study.json_schema import study_schema
 
     return render(study_schema())
 

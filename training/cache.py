@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import filelock
 
-from ..pipelines import store
+from ..pipelines.files import store
 from .shard_file import Shard, ShardError, ShardFile, decode, map_file, write_decoded
 
 if TYPE_CHECKING:

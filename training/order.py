@@ -168,7 +168,7 @@ class Order:
     @cached_property
     def _table(self) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
         """For each place of the period, its rung, and how many places of that rung are before it."""
-        from ..pipelines.schedule import ONE, State
+        from ..pipelines.stages.schedule import ONE, State
 
         picks = State.start(self.weights * (ONE // PERIOD)).advance(PERIOD)[0]
         ranks = np.empty(PERIOD, np.int64)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..data_cards import notebook
-from ..pipelines import store
+from ..pipelines.files import store
 from .cache import Cache
 from .gather import gather
 from .shard_file import DTYPES, Shard, ShardFile, checked_bytes

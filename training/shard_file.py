@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..pipelines import store
+from ..pipelines.files import store
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from ..pipelines import store
+from ..pipelines.files import store
 from .gather import segments
 from .order import Order, Places
 from .rung import Rung

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from ..schema import DOCUMENTS, ID_BYTES
-from ..store import UserError
+from ..files.schema import DOCUMENTS, ID_BYTES
+from ..files.store import UserError
 from .record import valid
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _text(record: Record, source: Source) -> bytes | None:  # noqa: PLR0911 a re
     if record.outcome is not None:
         return None
     if record.html is not None:
-        from ..extract import ExtractionError, extract, hidden_share
+        from .extract import ExtractionError, extract, hidden_share
 
         try:
             record.text = extract(record.html, record.charset, source.extract)

@@ -6,7 +6,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
-from ..schema import REJECTED
+from ..files.schema import REJECTED
 from .record import CorruptError, Record, valid
 from .streams import CHUNK, Inflated, Raw, compression
 

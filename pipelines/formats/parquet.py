@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..schema import REJECTED
+from ..files.schema import REJECTED
 from .jsonl import label
 from .record import CorruptError, Record
 from .row_groups import PARQUET_ERRORS

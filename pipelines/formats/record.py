@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ..schema import DROPPED, REJECTED
+from ..files.schema import DROPPED, REJECTED
 
 _Bytes = bytes  # `bytes` is a field below
 

@@ -12,7 +12,7 @@ from .record import valid_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..store import File
+    from ..files.store import File
 
 GATHERED_BYTES = 16 * 2**20
 """Small files are gathered until their raw bytes reach this."""

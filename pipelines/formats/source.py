@@ -9,14 +9,14 @@ import itertools
 import os.path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from .. import store
+from ..files import store
 from . import vouched
 from .slices import SPLIT_BYTES, Input, Slice, gather, inputs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ..store import File
+    from ..files.store import File
 
 VERSION = 3
 """Raised whenever the same input would give other rows."""

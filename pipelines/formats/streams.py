@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 import zstandard
 
-from .. import store
+from ..files import store
 from .record import CorruptError, ReadError
 
 if TYPE_CHECKING:

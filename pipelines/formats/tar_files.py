@@ -6,7 +6,7 @@ import contextlib
 import tarfile
 from typing import IO, TYPE_CHECKING, cast
 
-from ..schema import REJECTED
+from ..files.schema import REJECTED
 from .archive import content, in_vcs, member_record, unsafe
 from .code_files import LicenceFiles, is_licence
 from .licence_ids import LARGEST, LicenceIds, identified

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ...filters.digests import payload_matches, read_views, view_matches
-from .. import store
+from ..files import store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,7 +12,7 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from ..schema import REJECTED
+from ..files.schema import REJECTED
 from . import vouched
 from .payload import TEXT_TYPE, body_type, charset_of, decoded_body, joined_body, media_type, parse_http
 from .record import CorruptError, Record, valid
@@ -191,7 +191,7 @@ def _content(record: Record, headers: Mapping[str, str], block: bytes, source: S
 
 
 def _plain(body: bytes, charset: str | None) -> str:
-    from ..extract import decode
+    from .extract import decode
 
     return decode(body, charset)
 

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from typing import TYPE_CHECKING
 
-from ..schema import REJECTED
+from ..files.schema import REJECTED
 from .archive import content, in_vcs, member_record, unsafe
 from .code_files import LicenceFiles
 from .licence_ids import LARGEST, LicenceIds, identified

@@ -76,7 +76,7 @@ def test_the_card_is_the_one_that_is_made_of_its_manifest(name):
 
 @pytest.mark.parametrize("name", WORDS)
 def test_the_manifest_is_of_the_study_as_it_ships(root, name):
-    from tokenladder.pipelines.study_file import load
+    from tokenladder.pipelines.study.file import load
 
     study, told = load(str(root / "studies" / f"{name}.toml")), manifest(name)
     assert told["name"] == study.settings.name
@@ -91,7 +91,7 @@ def test_the_manifest_is_of_the_study_as_it_ships(root, name):
 
 
 def test_every_question_has_a_card_of_the_same_corpus():
-    from tokenladder.pipelines.quickstart import QUESTIONS
+    from tokenladder.pipelines.quickstart.corpus import QUESTIONS
 
     assert set(WORDS) == {"quickstart", *QUESTIONS}
     read = [manifest(name)["counts"] for name in WORDS]
@@ -99,7 +99,7 @@ def test_every_question_has_a_card_of_the_same_corpus():
 
 
 def test_the_quickstarts_study_is_the_one_that_ships(root):
-    from tokenladder.pipelines.quickstart import study_text
+    from tokenladder.pipelines.quickstart.corpus import study_text
 
     assert study_text() == (root / "studies" / "quickstart.toml").read_text(encoding="utf-8")
 

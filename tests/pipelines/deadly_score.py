@@ -8,8 +8,8 @@ import time
 
 import pyarrow as pa
 
-from tokenladder.pipelines.care import Care
-from tokenladder.pipelines.families import score_carefully
+from tokenladder.pipelines.engines.care import Care
+from tokenladder.pipelines.stages.families import score_carefully
 
 
 class Deadly:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from tokenladder.pipelines import encode
+from tokenladder.pipelines.stages import encode
 
 TOKENIZER = encode.tokenizer
 

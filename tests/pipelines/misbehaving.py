@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from tokenladder.pipelines.store import UserError
+from tokenladder.pipelines.files.store import UserError
 
 
 def work(payload, *, at):

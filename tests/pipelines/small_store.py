@@ -7,9 +7,10 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 
-from tokenladder.pipelines import segments, store
-from tokenladder.pipelines.parts import Part, Store
-from tokenladder.pipelines.schema import PART
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.files.parts import Part, Store
+from tokenladder.pipelines.files.schema import PART
+from tokenladder.pipelines.stages import segments
 
 
 def identity(text):

@@ -292,7 +292,7 @@ html2text.extract_plain_text = breaking
 
 
 def test_pages_that_crash_or_hang_the_extractor_cost_themselves_alone(tmp_path, monkeypatch):
-    from tokenladder.pipelines import isolate
+    from tokenladder.pipelines.engines import isolate
 
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(BREAKS)

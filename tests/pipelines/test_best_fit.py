@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.pipelines import store
-from tokenladder.pipelines.curriculum import releases, seat_seed
-from tokenladder.pipelines.decode import decode
-from tokenladder.pipelines.export import export
-from tokenladder.pipelines.fit import block_buckets, fit
-from tokenladder.pipelines.verify import verify
+from tokenladder.pipelines.ask.decode import decode
+from tokenladder.pipelines.export.export import export
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.recount.verify import verify
+from tokenladder.pipelines.stages.curriculum import releases, seat_seed
+from tokenladder.pipelines.stages.fit import block_buckets, fit
 from tokenladder.training.cache import Cache
 from tokenladder.training.rung import open_rung
 from tokenladder.training.stream import Stream

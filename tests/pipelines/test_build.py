@@ -9,10 +9,11 @@ import sys
 import little
 import pytest
 
-from tokenladder.pipelines import intake, store
-from tokenladder.pipelines.lock import lock
-from tokenladder.pipelines.pool import BuildError
-from tokenladder.pipelines.schema import DROPPED, REJECTED
+from tokenladder.pipelines.drivers import intake
+from tokenladder.pipelines.drivers.pool import BuildError
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.files.lock import lock
+from tokenladder.pipelines.files.schema import DROPPED, REJECTED
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_the_folder_of_another_study(study):
 def test_two_builds_in_one_folder(tmp_path):
     out = str(tmp_path)
     code = (
-        "import sys; from tokenladder.pipelines.lock import lock\n"
+        "import sys; from tokenladder.pipelines.files.lock import lock\n"
         f"with lock({out!r}): print('in', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:

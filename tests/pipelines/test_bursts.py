@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from small_store import Store, exchange, payload, write_part
 
 from tokenladder.filters.phrases import find_runs
-from tokenladder.pipelines import phrases, schema
-from tokenladder.pipelines.bursts import find_bursts
-from tokenladder.pipelines.plan import make_plan
-from tokenladder.pipelines.study_file import StudyError, load
+from tokenladder.pipelines.drivers.bursts import find_bursts
+from tokenladder.pipelines.drivers.plan import make_plan
+from tokenladder.pipelines.files import schema
+from tokenladder.pipelines.stages import phrases
+from tokenladder.pipelines.study.file import StudyError, load
 
 import naive
 

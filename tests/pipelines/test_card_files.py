@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tokenladder.data_cards.words import PROMPTS, place, read_words
-from tokenladder.pipelines import store
-from tokenladder.pipelines.card import CARD, CROISSANT, make_card, withdraw_card
+from tokenladder.pipelines.drivers.card import CARD, CROISSANT, make_card, withdraw_card
+from tokenladder.pipelines.files import store
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from small_store import Store, exchange, identity, payload, write_part, write_score
 
 from tokenladder.filters.hashing import mix64
-from tokenladder.pipelines import choose, keys, store, view
-from tokenladder.pipelines.parts import CLUSTERS
-from tokenladder.pipelines.schema import CANDIDATE, DUPLICATED, EXCLUDED, NO_DOCUMENT
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.files.parts import CLUSTERS
+from tokenladder.pipelines.files.schema import CANDIDATE, DUPLICATED, EXCLUDED, NO_DOCUMENT
+from tokenladder.pipelines.stages import choose, keys, view
 
 import naive
 

@@ -10,11 +10,11 @@ import little
 import pytest
 from click.testing import CliRunner
 
-from tokenladder.pipelines.cli import cli
-from tokenladder.pipelines.pool import BuildError
-from tokenladder.pipelines.result_files import Check
-from tokenladder.pipelines.schema import OUTCOMES
-from tokenladder.pipelines.tables import show_checks, show_manifest
+from tokenladder.pipelines.commands.cli import cli
+from tokenladder.pipelines.commands.tables import show_checks, show_manifest
+from tokenladder.pipelines.drivers.pool import BuildError
+from tokenladder.pipelines.files.schema import OUTCOMES
+from tokenladder.pipelines.recount.result_files import Check
 
 GOES_ON = "The same command goes on from here."
 
@@ -102,7 +102,7 @@ def test_failures_have_status_1(study, tmp_path, monkeypatch, error, message):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("tokenladder.pipelines.build.build", fail)
+    monkeypatch.setattr("tokenladder.pipelines.drivers.build.build", fail)
     result = run("build", study, "--out", tmp_path / "out")
     assert (result.exit_code, result.output) == (1, message)
 
@@ -112,7 +112,7 @@ def test_a_command_that_only_reads_promises_nothing(tmp_path, monkeypatch):
         raise OSError(5, "Input/output error", "/out/x")
 
     (tmp_path / "manifest.json").write_text("{}")
-    monkeypatch.setattr("tokenladder.pipelines.verify.verify", fail)
+    monkeypatch.setattr("tokenladder.pipelines.recount.verify.verify", fail)
     result = run("verify", tmp_path)
     assert (result.exit_code, result.output) == (1, "[Errno 5] Input/output error: '/out/x'\n")
 
@@ -121,7 +121,7 @@ def test_a_defect_shows_its_traceback(study, monkeypatch):
     def fail(*_, **__):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("tokenladder.pipelines.build.build", fail)
+    monkeypatch.setattr("tokenladder.pipelines.drivers.build.build", fail)
     assert isinstance(run("build", study).exception, ZeroDivisionError)
 
 
@@ -138,7 +138,7 @@ def test_plan_as_json_and_as_tables(study, tmp_path):
 
 
 def test_a_build_shows_the_funnel_and_the_rungs(study, tmp_path, monkeypatch):
-    monkeypatch.setattr("tokenladder.pipelines.build.Engine", little.Eager)
+    monkeypatch.setattr("tokenladder.pipelines.drivers.build.Engine", little.Eager)
     result = run("build", study, "--out", tmp_path / "out")
     assert result.exit_code == 0
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())

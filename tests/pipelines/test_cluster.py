@@ -7,8 +7,9 @@ import pyarrow as pa
 from small_store import Store, exchange, identity, payload, write_part, write_score, write_signatures
 
 from tokenladder.filters import minhash
-from tokenladder.pipelines import cluster, connect, grouping, keys, store
-from tokenladder.pipelines.parts import read_clusters
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.files.parts import read_clusters
+from tokenladder.pipelines.stages import cluster, connect, grouping, keys
 
 BANDS, ROWS = 4, 2
 

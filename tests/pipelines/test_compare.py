@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from tokenladder.pipelines import compare as module
-from tokenladder.pipelines.cli import cli
-from tokenladder.pipelines.compare import ABSENT, compare, id_array
-from tokenladder.pipelines.store import UserError
+from tokenladder.pipelines.ask import compare as module
+from tokenladder.pipelines.ask.compare import ABSENT, compare, id_array
+from tokenladder.pipelines.commands.cli import cli
+from tokenladder.pipelines.files.store import UserError
 
 LENGTH = little.LENGTH
 

@@ -6,7 +6,7 @@ import little
 import pytest
 
 from tokenladder.data_cards.card import render_card
-from tokenladder.pipelines.store import UserError
+from tokenladder.pipelines.files.store import UserError
 
 ITEMS = [
     {"q": "How many of the eleven grey horses in the lower field were sold before the second market day?", "a": "four"},

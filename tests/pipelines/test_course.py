@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenladder.pipelines.course import LONGEST, Course, CourseState
-from tokenladder.pipelines.recount_mixture import area
-from tokenladder.pipelines.schedule import (
+from tokenladder.pipelines.files.store import UserError
+from tokenladder.pipelines.recount.mixture import area
+from tokenladder.pipelines.recount.verify import verify
+from tokenladder.pipelines.stages.course import LONGEST, Course, CourseState
+from tokenladder.pipelines.stages.schedule import (
     ONE,
     State,
     at_start,
@@ -23,10 +25,8 @@ from tokenladder.pipelines.schedule import (
     state_at,
     told_weights,
 )
-from tokenladder.pipelines.store import UserError
-from tokenladder.pipelines.study_file import StudyError, parse
-from tokenladder.pipelines.study_weights import Bend, means
-from tokenladder.pipelines.verify import verify
+from tokenladder.pipelines.study.file import StudyError, parse
+from tokenladder.pipelines.study.weights import Bend, means
 
 import naive
 

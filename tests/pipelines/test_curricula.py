@@ -18,15 +18,15 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.pipelines import store
-from tokenladder.pipelines.cli import cli
-from tokenladder.pipelines.curricula import _exact_sum, spearman
-from tokenladder.pipelines.curriculum import _value, place_items, releases, seat_seed
-from tokenladder.pipelines.decode import decode
-from tokenladder.pipelines.export import export
-from tokenladder.pipelines.rungs import open_result
-from tokenladder.pipelines.study_file import StudyError, parse
-from tokenladder.pipelines.verify import verify
+from tokenladder.pipelines.ask.decode import decode
+from tokenladder.pipelines.ask.rungs import open_result
+from tokenladder.pipelines.commands.cli import cli
+from tokenladder.pipelines.drivers.curricula import _exact_sum, spearman
+from tokenladder.pipelines.export.export import export
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.recount.verify import verify
+from tokenladder.pipelines.stages.curriculum import _value, place_items, releases, seat_seed
+from tokenladder.pipelines.study.file import StudyError, parse
 
 import naive
 

@@ -6,10 +6,10 @@ import little
 import pytest
 from click.testing import CliRunner
 
-from tokenladder.pipelines import decode as module
-from tokenladder.pipelines import store
-from tokenladder.pipelines.cli import cli
-from tokenladder.pipelines.decode import decode, parse_range
+from tokenladder.pipelines.ask import decode as module
+from tokenladder.pipelines.ask.decode import decode, parse_range
+from tokenladder.pipelines.commands.cli import cli
+from tokenladder.pipelines.files import store
 
 
 @pytest.fixture(scope="module")

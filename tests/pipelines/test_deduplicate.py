@@ -20,9 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenladder.filters import minhash
-from tokenladder.pipelines import dedup_files, deduplicate, keys, leaders, store
-from tokenladder.pipelines.cli import cli
-from tokenladder.pipelines.progress import Reporter
+from tokenladder.pipelines.commands.cli import cli
+from tokenladder.pipelines.drivers import deduplicate
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.stages import dedup_files, keys, leaders
+from tokenladder.pipelines.watch.progress import Reporter
 
 import naive
 

@@ -8,8 +8,8 @@ import math
 import little
 import pytest
 
-from tokenladder.pipelines import census
-from tokenladder.pipelines.diversity import MOST
+from tokenladder.pipelines.drivers.diversity import MOST
+from tokenladder.pipelines.stages import census
 
 HOSTS = ["a.example.org", "a.example.org", "a.example.org", "B.example.COM:80", "c.example.net", "81.2.69.142"]
 
@@ -120,7 +120,7 @@ def test_sums_do_not_depend_on_the_order_of_what_arrives(tmp_path):
     rows = [("", "web", "host", value, n, 10 * n) for value, n in (("b", 2), ("a", 1), ("b", 3), (None, 4))]
     import pyarrow as pa
 
-    from tokenladder.pipelines import store
+    from tokenladder.pipelines.files import store
 
     tables = [
         census._packed(pa.Table.from_pylist([dict(zip(census.COUNTS.names, row, strict=True))], census.COUNTS))

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.pipelines.ladder import order_seed
-from tokenladder.pipelines.shares import tempered
-from tokenladder.pipelines.store import UserError
-from tokenladder.pipelines.study_file import StudyError, parse
-from tokenladder.pipelines.verify import verify
+from tokenladder.pipelines.drivers.shares import tempered
+from tokenladder.pipelines.files.store import UserError
+from tokenladder.pipelines.recount.verify import verify
+from tokenladder.pipelines.stages.ladder import order_seed
+from tokenladder.pipelines.study.file import StudyError, parse
 
 LENGTH = little.LENGTH
 

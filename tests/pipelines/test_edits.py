@@ -12,11 +12,11 @@ import zstandard
 
 from tokenladder.filters.credentials import KINDS
 from tokenladder.filters.personal_kinds import kinds
-from tokenladder.pipelines import store
-from tokenladder.pipelines.explain import explain
-from tokenladder.pipelines.export import export
-from tokenladder.pipelines.study_file import StudyError, load
-from tokenladder.pipelines.verify import verify
+from tokenladder.pipelines.ask.explain import explain
+from tokenladder.pipelines.export.export import export
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.recount.verify import verify
+from tokenladder.pipelines.study.file import StudyError, load
 
 import naive
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_store import Store, payload, write_choices, write_part
 
-from tokenladder.pipelines import encode, segments, store
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.stages import encode, segments
 
 SPEC = {"fingerprint": "bytes", "section": '{"type": "bytes"}', "model": ""}
 END = 256

@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from tokenladder.pipelines import runners, store
-from tokenladder.pipelines.engine import Engine
+from tokenladder.pipelines.engines import runners
+from tokenladder.pipelines.engines.engine import Engine
+from tokenladder.pipelines.files import store
 
 HERE = "tokenladder.tests.pipelines.misbehaving"
 FN_API = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -109,6 +110,6 @@ def test_options_that_beam_does_not_know_fail_before_work_starts(tmp_path, argum
 
 
 def test_beam_is_not_imported_before_there_is_work():
-    code = "import sys, tokenladder.pipelines.build; print('apache_beam' in sys.modules)"
+    code = "import sys, tokenladder.pipelines.drivers.build; print('apache_beam' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout == "False\n"

@@ -15,8 +15,8 @@ from pathlib import Path
 import little
 import pytest
 
-from tokenladder.pipelines import store
-from tokenladder.pipelines.engine import Engine
+from tokenladder.pipelines.engines.engine import Engine
+from tokenladder.pipelines.files import store
 
 pytestmark = pytest.mark.cluster
 ENGINES = ["multi_processing", "prism-loopback", "prism-process", "prism-external", "dask"]

@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 from tokenladder.filters import minhash
 from tokenladder.filters.hashing import hash_text
 from tokenladder.filters.shingles import element_sets
-from tokenladder.pipelines import index, lookup, store
-from tokenladder.pipelines.cli import cli
-from tokenladder.pipelines.evidence import open_evidence
-from tokenladder.pipelines.explain import explain
-from tokenladder.pipelines.pool import Pool
-from tokenladder.pipelines.progress import Reporter
+from tokenladder.pipelines.ask.explain import explain
+from tokenladder.pipelines.commands.cli import cli
+from tokenladder.pipelines.drivers import index
+from tokenladder.pipelines.drivers.pool import Pool
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.stages import lookup
+from tokenladder.pipelines.stages.evidence import open_evidence
+from tokenladder.pipelines.watch.progress import Reporter
 
 LENGTH = little.LENGTH
 

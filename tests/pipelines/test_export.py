@@ -17,10 +17,10 @@ import pytest
 import zstandard
 from click.testing import CliRunner
 
-from tokenladder.pipelines import store
-from tokenladder.pipelines.cli import cli
-from tokenladder.pipelines.export import FORMATS, export
-from tokenladder.pipelines.export_text import cut_text
+from tokenladder.pipelines.commands.cli import cli
+from tokenladder.pipelines.export.export import FORMATS, export
+from tokenladder.pipelines.export.text import cut_text
+from tokenladder.pipelines.files import store
 from tokenladder.tokenizers.raw_bytes import ByteTokenizer
 
 import naive
@@ -167,8 +167,8 @@ def test_megatron_has_a_sequence_for_each_document(result, tmp_path):
 
 def test_megatron_has_wide_ids_as_int32(result, tmp_path, monkeypatch):
     wide = [np.array([70_000, 5, END], np.uint32), np.array([2**31 - 1], np.uint32)]
-    from tokenladder.pipelines import export_tokens
-    from tokenladder.pipelines.rungs import open_result
+    from tokenladder.pipelines.ask.rungs import open_result
+    from tokenladder.pipelines.export import tokens as export_tokens
 
     class Batch:
         offsets, tokens = np.array([0, 3, 4]), np.concatenate(wide)
@@ -270,7 +270,7 @@ def test_an_export_is_the_same_bytes_again_and_done_once(result, tmp_path, form)
 
 
 def test_an_interrupted_export_goes_on_and_another_is_refused(result, tmp_path, monkeypatch):
-    from tokenladder.pipelines import export as module
+    from tokenladder.pipelines.export import export as module
 
     def fail(*_):
         raise OSError(28, "No space left on device")

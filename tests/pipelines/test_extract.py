@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.pipelines import extract as module
-from tokenladder.pipelines.extract import MAX_DEPTH, ExtractionError, check_depth, decode, extract
-from tokenladder.pipelines.store import UserError
+from tokenladder.pipelines.files.store import UserError
+from tokenladder.pipelines.formats import extract as module
+from tokenladder.pipelines.formats.extract import MAX_DEPTH, ExtractionError, check_depth, decode, extract
 
 PAGE = (
     "<html><head><title>T</title><style>p{}</style></head><body><nav><a href='/'>Home</a></nav><main><h1>Title</h1>"
@@ -44,7 +44,7 @@ def test_trafilatura_missing(monkeypatch):
 
 
 def test_trafilatura_is_not_imported_without_need():
-    code = "import sys, tokenladder.pipelines.extract; sys.exit('trafilatura' in sys.modules)"
+    code = "import sys, tokenladder.pipelines.formats.extract; sys.exit('trafilatura' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -6,10 +6,10 @@ import little
 import pyarrow as pa
 import pytest
 
-from tokenladder.pipelines import store
-from tokenladder.pipelines.families import open_family, score_batch
-from tokenladder.pipelines.store import UserError
-from tokenladder.pipelines.study_file import load
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.files.store import UserError
+from tokenladder.pipelines.stages.families import open_family, score_batch
+from tokenladder.pipelines.study.file import load
 
 SOURCE = """
 import pyarrow.compute as pc

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from tokenladder.filters.farthest import distances_when_chosen
 from tokenladder.filters.minhash import MinHash, signature_matrix
-from tokenladder.pipelines import keys
-from tokenladder.pipelines.explain import explain
-from tokenladder.pipelines.farthest import measured
-from tokenladder.pipelines.study_file import StudyError, load
-from tokenladder.pipelines.verify import verify
+from tokenladder.pipelines.ask.explain import explain
+from tokenladder.pipelines.recount.verify import verify
+from tokenladder.pipelines.stages import keys
+from tokenladder.pipelines.stages.farthest import measured
+from tokenladder.pipelines.study.file import StudyError, load
 
 import naive
 

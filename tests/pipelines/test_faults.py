@@ -10,7 +10,7 @@ import random
 import little
 import pytest
 
-from tokenladder.pipelines import store
+from tokenladder.pipelines.files import store
 
 
 class Faulty:

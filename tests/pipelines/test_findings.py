@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from tokenladder.pipelines import bins, store, survey
-from tokenladder.pipelines.report import NUMBERS, PAGE, write_report
-from tokenladder.pipelines.view import descending
+from tokenladder.pipelines.drivers.report import NUMBERS, PAGE, write_report
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.stages import bins, survey
+from tokenladder.pipelines.stages.view import descending
 
 LEAST, MOST = 30, 70
 NAMES = "all", "best", "each", "some"

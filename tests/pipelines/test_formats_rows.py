@@ -19,11 +19,11 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenladder.pipelines.files.schema import DOCUMENTS
+from tokenladder.pipelines.files.store import UserError
 from tokenladder.pipelines.formats import FORMATS, Input, ReadError, Slice, Source, documents
 from tokenladder.pipelines.formats import source as source_module
 from tokenladder.pipelines.formats import streams as streams_module
-from tokenladder.pipelines.schema import DOCUMENTS
-from tokenladder.pipelines.store import UserError
 
 
 def slices(source):

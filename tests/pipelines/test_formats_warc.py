@@ -297,7 +297,7 @@ def test_rejected_ordinals_are_not_extracted_and_progress_is_told(tmp_path):
 
 
 def test_an_extractor_that_raises_rejects_its_record_alone(tmp_path, monkeypatch):
-    import tokenladder.pipelines.extract as extract_module
+    import tokenladder.pipelines.formats.extract as extract_module
 
     def fails(*_arguments, **_options):
         raise MemoryError

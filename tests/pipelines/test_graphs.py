@@ -8,8 +8,9 @@ import apache_beam as beam
 import little
 import pytest
 
-from tokenladder.pipelines import runners, store, transforms
-from tokenladder.pipelines.engine import Engine
+from tokenladder.pipelines.engines import runners, transforms
+from tokenladder.pipelines.engines.engine import Engine
+from tokenladder.pipelines.files import store
 
 LIMIT = 100_000
 """Bytes; Dataflow takes some 10 MB."""

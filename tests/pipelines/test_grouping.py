@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.pipelines import connect, duplicates, engine, grouping, keys, spill, store
-from tokenladder.pipelines.pool import BuildError
+from tokenladder.pipelines.drivers import duplicates
+from tokenladder.pipelines.drivers.pool import BuildError
+from tokenladder.pipelines.engines import engine, spill
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.stages import connect, grouping, keys
 
 import naive
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from small_store import Store, identity, payload, write_part, write_signatures
 
 from tokenladder.filters import minhash
-from tokenladder.pipelines import hold_out, keys, store
-from tokenladder.pipelines.parts import CLUSTERS
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.files.parts import CLUSTERS
+from tokenladder.pipelines.stages import hold_out, keys
 
 import naive
 

@@ -16,13 +16,13 @@ import little
 import pytest
 from click.testing import CliRunner
 
-from tokenladder.pipelines import isolate
-from tokenladder.pipelines.cli import cli
-from tokenladder.pipelines.propose import floor_125, ladder
-from tokenladder.pipelines.prospect import find_sources, look
-from tokenladder.pipelines.store import UserError, list_files
-from tokenladder.pipelines.study_schema import study_schema
-from tokenladder.pipelines.verify import verify
+from tokenladder.pipelines.commands.cli import cli
+from tokenladder.pipelines.commands.propose import floor_125, ladder
+from tokenladder.pipelines.commands.prospect import find_sources, look
+from tokenladder.pipelines.engines import isolate
+from tokenladder.pipelines.files.store import UserError, list_files
+from tokenladder.pipelines.recount.verify import verify
+from tokenladder.pipelines.study.json_schema import study_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 SENTENCES = ["The harbour was full of ships that had come in with the tide.", "It is what they have been told to do."]
@@ -56,7 +56,7 @@ def inputs(tmp_path_factory):
 def _here(monkeypatch):
     """Work on untrusted input in this process: starting a child takes seconds."""
     monkeypatch.setattr(isolate, "call", lambda _, payload, **__: look(payload))
-    monkeypatch.setattr("tokenladder.pipelines.build.Engine", little.Eager)
+    monkeypatch.setattr("tokenladder.pipelines.drivers.build.Engine", little.Eager)
 
 
 def run(*arguments):
@@ -91,7 +91,7 @@ def test_a_crawl_and_a_checkout_become_a_study_that_builds(inputs, tmp_path):
 
 
 def test_the_look_is_the_same_in_a_child_process_and_does_not_depend_on_the_clock(inputs):
-    from tokenladder.pipelines.prospect import look_into
+    from tokenladder.pipelines.commands.prospect import look_into
 
     (found,) = find_sources([str(inputs / "Crawl 2024")])
     first = look_into(found)
@@ -179,7 +179,7 @@ def test_what_may_not_be_read_is_told(tmp_path, monkeypatch):
     def refuses(*_, **__):
         raise PermissionError(13, "Permission denied", str(tmp_path / "secret"))
 
-    monkeypatch.setattr("tokenladder.pipelines.store.list_files", refuses)
+    monkeypatch.setattr("tokenladder.pipelines.files.store.list_files", refuses)
     said = run("init", tmp_path, "--study", tmp_path / "study.toml")
     assert (said.exit_code, said.output) == (
         2,

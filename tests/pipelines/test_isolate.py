@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from tokenladder.pipelines import care, isolate
-from tokenladder.pipelines.store import UserError
+from tokenladder.pipelines.engines import care, isolate
+from tokenladder.pipelines.files.store import UserError
 
 HERE = "tokenladder.tests.pipelines.misbehaving"
 
@@ -138,11 +138,11 @@ def test_reading_carefully_writes_the_same_but_for_what_kills(tmp_path):
 
     import little
 
-    from tokenladder.pipelines import store
-    from tokenladder.pipelines.plan import make_plan
-    from tokenladder.pipelines.read import read_slice
-    from tokenladder.pipelines.score import score_part
-    from tokenladder.pipelines.study_file import load
+    from tokenladder.pipelines.drivers.plan import make_plan
+    from tokenladder.pipelines.files import store
+    from tokenladder.pipelines.stages.read import read_slice
+    from tokenladder.pipelines.stages.score import score_part
+    from tokenladder.pipelines.study.file import load
 
     rows = [*little.corpus(9, 8), {"id": "none", "text": ""}]
     source = {"web": little.write_jsonl(tmp_path / "a.jsonl", rows)}

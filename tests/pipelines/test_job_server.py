@@ -12,8 +12,9 @@ import time
 import apache_beam as beam
 import pytest
 
-from tokenladder.pipelines import runners, store
-from tokenladder.pipelines.job_server import JobServer
+from tokenladder.pipelines.engines import runners
+from tokenladder.pipelines.engines.job_server import JobServer
+from tokenladder.pipelines.files import store
 
 LISTENS = """
 import os, socket, sys, time
@@ -96,7 +97,7 @@ def test_a_jar_that_cannot_be_fetched(chosen, tmp_path):
 
 
 def test_a_job_server_that_never_answers(chosen, monkeypatch):
-    monkeypatch.setattr("tokenladder.pipelines.job_server.START_SECONDS", 0.5)
+    monkeypatch.setattr("tokenladder.pipelines.engines.job_server.START_SECONDS", 0.5)
     with pytest.raises(store.UserError, match=r"The job server of flink does not answer: .*java -jar "):
         chosen("import time; print('still loading', flush=True); time.sleep(60)").settings(1)
 
@@ -104,7 +105,7 @@ def test_a_job_server_that_never_answers(chosen, monkeypatch):
 def test_a_command_ends_when_who_started_it_is_killed():
     code = (
         "import subprocess, sys, time\n"
-        "attended = [sys.executable, '-P', '-m', 'tokenladder.pipelines.attended']\n"
+        "attended = [sys.executable, '-P', '-m', 'tokenladder.pipelines.engines.attended']\n"
         "tell = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'\n"
         "subprocess.Popen([*attended, sys.executable, '-c', tell], stdin=subprocess.PIPE)\n"
         "time.sleep(60)\n"
@@ -116,7 +117,7 @@ def test_a_command_ends_when_who_started_it_is_killed():
 
 
 def test_a_command_keeps_its_exit_status():
-    command = [sys.executable, "-P", "-m", "tokenladder.pipelines.attended", sys.executable, "-c", "exit(7)"]
+    command = [sys.executable, "-P", "-m", "tokenladder.pipelines.engines.attended", sys.executable, "-c", "exit(7)"]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         assert process.wait(20) == 7
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tokenladder.pipelines import keys, ledger, store
-from tokenladder.pipelines.parts import Part, Store
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.files.parts import Part, Store
+from tokenladder.pipelines.stages import keys, ledger
 
 identities = st.lists(st.none() | st.binary(min_size=16, max_size=16), max_size=20)
 

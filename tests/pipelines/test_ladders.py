@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.pipelines import drafts, ladders, store
-from tokenladder.pipelines.shards import shard_ranges
-from tokenladder.pipelines.shares import stratum_weights
+from tokenladder.pipelines.drivers import drafts, ladders
+from tokenladder.pipelines.drivers.shards import shard_ranges
+from tokenladder.pipelines.drivers.shares import stratum_weights
+from tokenladder.pipelines.files import store
 
 import naive
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenladder.filters import minhash
-from tokenladder.pipelines import containment, keys, leaders
+from tokenladder.pipelines.stages import containment, keys, leaders
 
 import naive
 

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from little import LENGTH, build, corpus, differing, files, write_jsonl, write_study
 
-from tokenladder.pipelines import document_tables, segments, store
-from tokenladder.pipelines.explain import Explanation
-from tokenladder.pipelines.parts import Store
-from tokenladder.pipelines.store import UserError
-from tokenladder.pipelines.study import Rule
+from tokenladder.pipelines.ask.explain import Explanation
+from tokenladder.pipelines.commands import document_tables
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.files.parts import Store
+from tokenladder.pipelines.files.store import UserError
+from tokenladder.pipelines.stages import segments
+from tokenladder.pipelines.study.study import Rule
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_a_segment_s_name_says_the_order_of_its_rows(tmp_path):
 
 
 def test_a_changed_study_leaves_no_card_beside_other_shards(tmp_path, rows, monkeypatch):
-    from tokenladder.pipelines import build as module
+    from tokenladder.pipelines.drivers import build as module
 
     source = {"web": write_jsonl(tmp_path / "a.jsonl", rows)}
     build(write_study(tmp_path, source), tmp_path / "out")
@@ -148,7 +150,7 @@ def test_names_from_the_input_do_not_command_the_terminal(capsys):
 
 
 def test_more_strata_than_a_place_can_number_are_refused(tmp_path, rows, monkeypatch):
-    from tokenladder.pipelines import drafts
+    from tokenladder.pipelines.drivers import drafts
 
     monkeypatch.setattr(drafts, "STRATA", 1)
     sources = {name: write_jsonl(tmp_path / f"{name}.jsonl", rows[at::2]) for at, name in enumerate("ab")}

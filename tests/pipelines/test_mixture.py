@@ -8,10 +8,10 @@ from collections import Counter
 import little
 import pytest
 
-from tokenladder.pipelines.explain import explain
-from tokenladder.pipelines.pool import BuildError
-from tokenladder.pipelines.store import UserError, write_json
-from tokenladder.pipelines.verify import verify
+from tokenladder.pipelines.ask.explain import explain
+from tokenladder.pipelines.drivers.pool import BuildError
+from tokenladder.pipelines.files.store import UserError, write_json
+from tokenladder.pipelines.recount.verify import verify
 
 LENGTH = little.LENGTH
 

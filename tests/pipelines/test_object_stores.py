@@ -18,8 +18,8 @@ import little
 import object_stores
 import pytest
 
-from tokenladder.pipelines import lock, remote, store
-from tokenladder.pipelines.store import UserError
+from tokenladder.pipelines.files import lock, remote, store
+from tokenladder.pipelines.files.store import UserError
 
 pytestmark = pytest.mark.cluster
 
@@ -51,7 +51,7 @@ def front(server, monkeypatch):
 @pytest.fixture
 def hasty(monkeypatch):
     """The same tries, after shorter pauses."""
-    monkeypatch.setattr("tokenladder.pipelines.patience.PAUSES", (0.01,) * 8)
+    monkeypatch.setattr("tokenladder.pipelines.files.patience.PAUSES", (0.01,) * 8)
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +95,10 @@ def remote_files(out):
 
 
 def built(study, out):
-    from tokenladder.pipelines import build as module
-    from tokenladder.pipelines.plan import make_plan
-    from tokenladder.pipelines.progress import Reporter
-    from tokenladder.pipelines.study_file import load
+    from tokenladder.pipelines.drivers import build as module
+    from tokenladder.pipelines.drivers.plan import make_plan
+    from tokenladder.pipelines.study.file import load
+    from tokenladder.pipelines.watch.progress import Reporter
 
     real, module.Engine = module.Engine, little.Eager
     try:

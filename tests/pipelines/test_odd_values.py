@@ -9,8 +9,8 @@ import little
 import pytest
 
 from tokenladder.data_cards.report import visible
-from tokenladder.pipelines.report import PAGE
-from tokenladder.pipelines.tables import show_manifest
+from tokenladder.pipelines.commands.tables import show_manifest
+from tokenladder.pipelines.drivers.report import PAGE
 
 MINE = """
 import pyarrow as pa

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_store import Store, exchange, identity, payload, write_choices, write_part, write_tokens
 
-from tokenladder.pipelines import ladder, ledger, pack, segments, store
-from tokenladder.pipelines.schedule import State, integer_weights
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.stages import ladder, ledger, pack, segments
+from tokenladder.pipelines.stages.schedule import State, integer_weights
 
 import naive
 

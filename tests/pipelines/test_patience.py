@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.pipelines import patience, remote_file
-from tokenladder.pipelines.patience import passes, patiently
+from tokenladder.pipelines.files import patience, remote_file
+from tokenladder.pipelines.files.patience import passes, patiently
 
 DATA = bytes(n % 251 for n in range(5000))
 

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.pipelines import pieces
-from tokenladder.pipelines.decode import decode
-from tokenladder.pipelines.export import export
-from tokenladder.pipelines.rungs import open_result, read_documents
-from tokenladder.pipelines.study_file import StudyError, load
-from tokenladder.pipelines.tokenizer_texts import of_rung
-from tokenladder.pipelines.train_tokenizer import count_tokens
-from tokenladder.pipelines.verify import verify
+from tokenladder.pipelines.ask.decode import decode
+from tokenladder.pipelines.ask.rungs import open_result, read_documents
+from tokenladder.pipelines.export.export import export
+from tokenladder.pipelines.models.tokenizer_texts import of_rung
+from tokenladder.pipelines.models.train_tokenizer import count_tokens
+from tokenladder.pipelines.recount.verify import verify
+from tokenladder.pipelines.stages import pieces
+from tokenladder.pipelines.study.file import StudyError, load
 
 import naive
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from tokenladder.pipelines import store
-from tokenladder.pipelines.plan import make_plan, whole
-from tokenladder.pipelines.study_file import parse
+from tokenladder.pipelines.drivers.plan import make_plan, whole
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.study.file import parse
 
 STUDY = """
 name = "little"

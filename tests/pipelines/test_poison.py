@@ -5,9 +5,9 @@ from __future__ import annotations
 import little
 import pytest
 
-from tokenladder.pipelines import isolate
-from tokenladder.pipelines.explain import explain
-from tokenladder.pipelines.verify import verify
+from tokenladder.pipelines.ask.explain import explain
+from tokenladder.pipelines.engines import isolate
+from tokenladder.pipelines.recount.verify import verify
 
 MINE = """
 import os, signal

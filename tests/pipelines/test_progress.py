@@ -9,8 +9,8 @@ import threading
 import pytest
 from rich.console import Console
 
-from tokenladder.pipelines import progress
-from tokenladder.pipelines.progress import Reporter
+from tokenladder.pipelines.watch import progress
+from tokenladder.pipelines.watch.progress import Reporter
 
 
 def reporter(*, terminal=False, quiet=False):

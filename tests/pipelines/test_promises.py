@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenladder.filters import minhash
-from tokenladder.pipelines.schema import OUTCOMES
+from tokenladder.pipelines.files.schema import OUTCOMES
 
 LENGTH = little.LENGTH
 
@@ -89,7 +89,7 @@ def test_every_runner_and_any_number_of_workers_give_the_same_bytes(rich, made, 
 
 @pytest.mark.slow  # Beam starts two interpreters for each pipeline, some 4 s each
 def test_worker_processes_give_the_same_bytes(tmp_path, monkeypatch):
-    from tokenladder.pipelines import engine
+    from tokenladder.pipelines.engines import engine
 
     beam = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
     seen = []

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from tokenladder.filters.gopher import Gopher
 from tokenladder.filters.lengths import Lengths
-from tokenladder.pipelines import batches, deduplicate, ptransforms
-from tokenladder.pipelines.progress import Reporter
+from tokenladder.pipelines import batches, ptransforms
+from tokenladder.pipelines.drivers import deduplicate
+from tokenladder.pipelines.files.store import UserError
 from tokenladder.pipelines.ptransforms import (
     ClusterDuplicates,
     EncodeDocuments,
@@ -26,7 +27,7 @@ from tokenladder.pipelines.ptransforms import (
     Source,
     survivors,
 )
-from tokenladder.pipelines.store import UserError
+from tokenladder.pipelines.watch.progress import Reporter
 from tokenladder.tokenizers.sections import BytesSection, HuggingFaceSection, TrainHuggingFace
 
 RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"

@@ -8,9 +8,9 @@ import tomllib
 import little
 import pytest
 
-from tokenladder.pipelines.plan import make_plan
-from tokenladder.pipelines.quickstart import QUESTIONS, write_studies
-from tokenladder.pipelines.study_file import load
+from tokenladder.pipelines.drivers.plan import make_plan
+from tokenladder.pipelines.quickstart.corpus import QUESTIONS, write_studies
+from tokenladder.pipelines.study.file import load
 
 SMALL = {
     r'(?m)^type  = "sentencepiece"\ntrain = .*$': 'type = "bytes"',

@@ -19,7 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from resiliparse.extract.html2text import extract_plain_text
 
-from tokenladder.pipelines import quickstart, quickstart_crawl, quickstart_pages
+from tokenladder.pipelines.quickstart import corpus as quickstart
+from tokenladder.pipelines.quickstart import crawl as quickstart_crawl
+from tokenladder.pipelines.quickstart import pages as quickstart_pages
 
 HOSTILE = '''"""<script>alert(1)</script> & <img src=x onerror=alert(2)>
 

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.pipelines.child import ENCODING
-from tokenladder.pipelines.reach import steps
-from tokenladder.pipelines.schedule import ONE, integer_weights, prefix_counts
-from tokenladder.pipelines.store import UserError
-from tokenladder.pipelines.study_budgets import short, split_unit
-from tokenladder.pipelines.study_file import StudyError, parse
-from tokenladder.pipelines.verify import verify
+from tokenladder.pipelines.drivers.reach import steps
+from tokenladder.pipelines.engines.child import ENCODING
+from tokenladder.pipelines.files.store import UserError
+from tokenladder.pipelines.recount.verify import verify
+from tokenladder.pipelines.stages.schedule import ONE, integer_weights, prefix_counts
+from tokenladder.pipelines.study.budgets import short, split_unit
+from tokenladder.pipelines.study.file import StudyError, parse
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tokenizers"))
 import tokenizer_files

@@ -15,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_store import Store, exchange, identity, payload, write_part
 
-from tokenladder.pipelines import repeated_lines, schema, store
-from tokenladder.pipelines.edits import Editor
-from tokenladder.pipelines.explain import explain
-from tokenladder.pipelines.study_file import StudyError, load
-from tokenladder.pipelines.verify import verify
+from tokenladder.pipelines.ask.explain import explain
+from tokenladder.pipelines.files import schema, store
+from tokenladder.pipelines.recount.verify import verify
+from tokenladder.pipelines.stages import repeated_lines
+from tokenladder.pipelines.stages.edits import Editor
+from tokenladder.pipelines.study.file import StudyError, load
 
 import naive
 
@@ -395,7 +396,7 @@ def test_mistakes_are_told(tmp_path, settings, message):
 
 
 def test_the_plan_shows_the_section(tmp_path, rows):
-    from tokenladder.pipelines.plan import make_plan
+    from tokenladder.pipelines.drivers.plan import make_plan
 
     study = study_of(tmp_path, rows, lines={"remove": True})
     described = make_plan(load(str(study)), str(tmp_path / "out")).describe()

@@ -16,7 +16,7 @@ import little
 import pytest
 
 from tokenladder.data_cards.report import visible
-from tokenladder.pipelines.report import NUMBERS, PAGE
+from tokenladder.pipelines.drivers.report import NUMBERS, PAGE
 
 PLANTED = (
     "</script><script>document.title='taken'</script>",

@@ -28,9 +28,9 @@ FORKS = """
 import json, os, sys
 import little
 import tokenladder.filters.lengths, tokenladder.filters.minhash, tokenladder.pipelines.formats.jsonl
-import tokenladder.pipelines.choose, tokenladder.pipelines.encode, tokenladder.pipelines.extract
-import tokenladder.pipelines.hold_out, tokenladder.pipelines.ladder, tokenladder.pipelines.ledger
-import tokenladder.pipelines.pack, tokenladder.pipelines.read, tokenladder.pipelines.score
+import tokenladder.pipelines.stages.choose, tokenladder.pipelines.stages.encode, tokenladder.pipelines.formats.extract
+import tokenladder.pipelines.stages.hold_out, tokenladder.pipelines.stages.ladder, tokenladder.pipelines.stages.ledger
+import tokenladder.pipelines.stages.pack, tokenladder.pipelines.stages.read, tokenladder.pipelines.stages.score
 from tokenladder.pipelines import build, cli, plan, tables, transforms
 for line in sys.stdin:
     pid = os.fork()
@@ -133,7 +133,7 @@ def children(pid):
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
             found += path.read_text().split()
-    return [int(one) for one in found if b"tokenladder.pipelines.child" in command_line(one)]
+    return [int(one) for one in found if b"tokenladder.pipelines.engines.child" in command_line(one)]
 
 
 def command_line(pid):
@@ -146,7 +146,7 @@ def command_line(pid):
 def wait_until_gone(pids):
     """Orphans finish what they were at; wait for that, so that a test sees them leave nothing."""
     deadline = time.monotonic() + 30
-    while any(b"tokenladder.pipelines.child" in command_line(pid) for pid in pids):
+    while any(b"tokenladder.pipelines.engines.child" in command_line(pid) for pid in pids):
         assert time.monotonic() < deadline, "a child outlived its parent"
         time.sleep(0.01)
 
@@ -248,7 +248,7 @@ def test_a_killed_child_costs_nothing(study, undisturbed, commands, tmp_path, mo
 
 
 def test_what_a_killed_process_left_half_written_is_swept(study, undisturbed, tmp_path):
-    from tokenladder.pipelines import store
+    from tokenladder.pipelines.files import store
 
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
@@ -362,7 +362,8 @@ def test_the_folder_of_another_study_is_left_alone(study, tmp_path):
 
 
 def test_what_dies_while_a_build_runs_leaves_nothing(study, tmp_path, monkeypatch):
-    from tokenladder.pipelines import build, store
+    from tokenladder.pipelines.drivers import build
+    from tokenladder.pipelines.files import store
 
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as orphan:
         left = tmp_path / "out" / ".store" / "counts" / f"{store.TEMPORARY}{socket.gethostname()}@{orphan.pid}-1-0-x"

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.pipelines import keys, store
-from tokenladder.pipelines.ranges import copy_ranges
-from tokenladder.pipelines.rungs import Names, open_result, read_documents
-from tokenladder.pipelines.verify import verify
+from tokenladder.pipelines.ask.rungs import Names, open_result, read_documents
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.recount.verify import verify
+from tokenladder.pipelines.stages import keys
+from tokenladder.pipelines.stages.ranges import copy_ranges
 
 import naive
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tokenladder.pipelines import runners, store, worker
-from tokenladder.pipelines.engine import Engine
-from tokenladder.pipelines.runner import Runner, check_storage, check_workers, missing_package
+from tokenladder.pipelines.engines import runners, worker
+from tokenladder.pipelines.engines.engine import Engine
+from tokenladder.pipelines.engines.runner import Runner, check_storage, check_workers, missing_package
+from tokenladder.pipelines.files import store
 
 HERE = "tokenladder.tests.pipelines.misbehaving"
 

@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenladder.filters.gopher import Gopher
-from tokenladder.pipelines.cli import cli
-from tokenladder.pipelines.grep import grep, matches
-from tokenladder.pipelines.records import Wanted
-from tokenladder.pipelines.sample import sample
-from tokenladder.pipelines.schema import OUTCOMES
-from tokenladder.pipelines.store import UserError
-from tokenladder.pipelines.texts import compiled
+from tokenladder.pipelines.ask.grep import grep, matches
+from tokenladder.pipelines.ask.records import Wanted
+from tokenladder.pipelines.ask.sample import sample
+from tokenladder.pipelines.ask.texts import compiled
+from tokenladder.pipelines.commands.cli import cli
+from tokenladder.pipelines.files.schema import OUTCOMES
+from tokenladder.pipelines.files.store import UserError
 
 LENGTH = little.LENGTH
 LETTER = "write to ann.smith@corp.io today"

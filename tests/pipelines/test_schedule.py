@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenladder.pipelines.schedule import ONE, State, integer_weights, prefix_counts, state_at
+from tokenladder.pipelines.stages.schedule import ONE, State, integer_weights, prefix_counts, state_at
 
 import naive
 

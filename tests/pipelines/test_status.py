@@ -12,11 +12,12 @@ import little
 import pytest
 from click.testing import CliRunner
 
-from tokenladder.pipelines import journal, notes, progress, status, store
-from tokenladder.pipelines.cli import cli
-from tokenladder.pipelines.journal import NAME, Journal
-from tokenladder.pipelines.progress import Reporter
-from tokenladder.pipelines.store import UserError
+from tokenladder.pipelines.commands.cli import cli
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.files.store import UserError
+from tokenladder.pipelines.watch import journal, notes, progress, status
+from tokenladder.pipelines.watch.journal import NAME, Journal
+from tokenladder.pipelines.watch.progress import Reporter
 
 PRIVATE = "plumbago"
 

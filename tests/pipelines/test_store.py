@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tokenladder.pipelines import remote, store
+from tokenladder.pipelines.files import remote, store
 
 TREE = ["a/one.txt", "a/b/two.txt", "a/b/two.md", "a/.git/config", "c/[x].txt", "three.txt", "odd\nname.txt"]
 
@@ -260,7 +260,9 @@ def test_fingerprints_tell_values_apart():
 
 
 def test_a_fingerprint_is_the_same_in_another_process():
-    code = "from tokenladder.pipelines.store import fingerprint; print(fingerprint({'b': [1.5, None], 'a': b'x'}))"
+    code = (
+        "from tokenladder.pipelines.files.store import fingerprint; print(fingerprint({'b': [1.5, None], 'a': b'x'}))"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == store.fingerprint({"a": b"x", "b": [1.5, None]})
 

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from tokenladder.pipelines import store
-from tokenladder.pipelines.study_budgets import parse_count, short
-from tokenladder.pipelines.study_file import StudyError, load, parse
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.study.budgets import parse_count, short
+from tokenladder.pipelines.study.file import StudyError, load, parse
 
 GOOD = """
 name = "good"

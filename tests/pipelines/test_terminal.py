@@ -12,11 +12,11 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
-from tokenladder.pipelines.cli import cli
-from tokenladder.pipelines.report import NUMBERS, PAGE
-from tokenladder.pipelines.result_files import Check
-from tokenladder.pipelines.tables import show_checks, show_manifest
-from tokenladder.pipelines.terminal import show, titled
+from tokenladder.pipelines.commands.cli import cli
+from tokenladder.pipelines.commands.tables import show_checks, show_manifest
+from tokenladder.pipelines.commands.terminal import show, titled
+from tokenladder.pipelines.drivers.report import NUMBERS, PAGE
+from tokenladder.pipelines.recount.result_files import Check
 from tokenladder.training.rung import list_rungs
 
 LONG = "a-curriculum-with-a-name-that-says-all-that-it-is-for"
@@ -63,7 +63,7 @@ def test_checks_stand_below_what_they_are_of(monkeypatch, capsys):
 
 
 def test_no_colour_where_none_is_wanted(built):
-    code = "from tokenladder.pipelines.cli import cli; cli(['verify', " + repr(str(built.out)) + "])"
+    code = "from tokenladder.pipelines.commands.cli import cli; cli(['verify', " + repr(str(built.out)) + "])"
     for more, coloured in (({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)):
         done = subprocess.run(
             [sys.executable, "-c", code],
@@ -112,7 +112,7 @@ def test_shells_complete(shell):
     assert script.exit_code == 0
     assert f"_TOKENLADDER_COMPLETE={shell}_complete" in script.output
     words = {"COMP_WORDS": "tokenladder ver", "COMP_CWORD": "1" if shell != "fish" else "ver"}
-    code = "from tokenladder.pipelines.cli import cli; cli(prog_name='tokenladder')"
+    code = "from tokenladder.pipelines.commands.cli import cli; cli(prog_name='tokenladder')"
     environment = {"PATH": "", "_TOKENLADDER_COMPLETE": f"{shell}_complete", **words}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert "verify" in done.stdout
@@ -168,7 +168,9 @@ def test_looking_something_up_starts_without_heavy_libraries(built):
 
 
 def test_a_module_that_is_left_out_is_not_found():
-    code = "import json.tool; from tokenladder.pipelines.absent import do_without; do_without('csv'); import csv"
+    code = (
+        "import json.tool; from tokenladder.pipelines.commands.absent import do_without; do_without('csv'); import csv"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'csv': this command does without."
 

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from tokenladder.filters.perplexity import Perplexity
-from tokenladder.pipelines import store
-from tokenladder.pipelines.cli import cli
-from tokenladder.pipelines.train_perplexity import Training, train_perplexity
+from tokenladder.pipelines.commands.cli import cli
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.models.train_perplexity import Training, train_perplexity
 
 ROWS = little.corpus(3, 60, words=(30, 60))
 

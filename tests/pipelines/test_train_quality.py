@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 import tokenladder.studies
 from tokenladder.filters.fasttext import FastText
-from tokenladder.pipelines import quality_documents, train_quality
-from tokenladder.pipelines.cli import cli
-from tokenladder.pipelines.quality_file import load
-from tokenladder.pipelines.store import UserError
+from tokenladder.pipelines.commands.cli import cli
+from tokenladder.pipelines.files.store import UserError
+from tokenladder.pipelines.models import quality_documents, train_quality
+from tokenladder.pipelines.models.quality_file import load
 
 TINY = "[model]\ndim = 8\nbucket = 1000\nepoch = 30\nlr = 0.5\n"
 GOOD = ["clear", "proof", "theorem", "lemma", "shows", "that", "every", "finite", "group"]

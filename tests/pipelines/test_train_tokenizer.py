@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from tokenladder.data_cards.tokenizer_card import render_tokenizer_card
-from tokenladder.pipelines import store
-from tokenladder.pipelines.cli import cli
-from tokenladder.pipelines.rungs import open_result
-from tokenladder.pipelines.tokenizer_texts import of_files, of_rung, open_tokenizer_at, sample
-from tokenladder.pipelines.train_tokenizer import count_tokens, train_tokenizer
+from tokenladder.pipelines.ask.rungs import open_result
+from tokenladder.pipelines.commands.cli import cli
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.models.tokenizer_texts import of_files, of_rung, open_tokenizer_at, sample
+from tokenladder.pipelines.models.train_tokenizer import count_tokens, train_tokenizer
 from tokenladder.tokenizers.measures import add, measure
 from tokenladder.tokenizers.raw_bytes import ByteTokenizer
 from tokenladder.tokenizers.sections import TrainHuggingFace, TrainSentencePiece

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from tokenladder.pipelines import store
-from tokenladder.pipelines.cli import cli
-from tokenladder.pipelines.verify import verify
+from tokenladder.pipelines.commands.cli import cli
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.recount.verify import verify
 
 STUDY = """
 name = "small"
@@ -59,10 +59,10 @@ def lines(documents: list[str]) -> str:
 
 @pytest.fixture(scope="session")
 def result(tmp_path_factory):
-    from tokenladder.pipelines.build import build
-    from tokenladder.pipelines.plan import make_plan
-    from tokenladder.pipelines.progress import Reporter
-    from tokenladder.pipelines.study_file import load
+    from tokenladder.pipelines.drivers.build import build
+    from tokenladder.pipelines.drivers.plan import make_plan
+    from tokenladder.pipelines.study.file import load
+    from tokenladder.pipelines.watch.progress import Reporter
 
     folder = tmp_path_factory.mktemp("verify")
     draw = random.Random(1)  # noqa: S311 texts, not secrets

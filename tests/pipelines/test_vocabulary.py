@@ -6,11 +6,12 @@ import little
 import pyarrow as pa
 import pytest
 
-from tokenladder.pipelines import store, vocabulary
-from tokenladder.pipelines.export import export
-from tokenladder.pipelines.rungs import open_result
-from tokenladder.pipelines.study_file import StudyError, load
-from tokenladder.pipelines.tokenizer_sample import sampled_texts
+from tokenladder.pipelines.ask.rungs import open_result
+from tokenladder.pipelines.drivers import vocabulary
+from tokenladder.pipelines.export.export import export
+from tokenladder.pipelines.files import store
+from tokenladder.pipelines.stages.tokenizer_sample import sampled_texts
+from tokenladder.pipelines.study.file import StudyError, load
 
 TRAINED = {
     "tokenizer.json": {"type": "huggingface", "train": {"vocabulary": 400, "bytes": "20kB"}},

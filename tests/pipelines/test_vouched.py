@@ -10,11 +10,11 @@ import zlib
 import little
 import pytest
 
-from tokenladder.pipelines import store
-from tokenladder.pipelines.extract import hidden_share
+from tokenladder.pipelines.drivers.plan import make_plan
+from tokenladder.pipelines.files import store
 from tokenladder.pipelines.formats import Source, documents
-from tokenladder.pipelines.plan import make_plan
-from tokenladder.pipelines.study_file import StudyError, load
+from tokenladder.pipelines.formats.extract import hidden_share
+from tokenladder.pipelines.study.file import StudyError, load
 
 WORDS = "A page of words that a reader sees, and more of them, line by line."
 PAGE = f"<html><body><main><p>{WORDS}</p></main></body></html>".encode()

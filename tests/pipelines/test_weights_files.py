@@ -8,8 +8,8 @@ import json
 import little
 import pytest
 
-from tokenladder.pipelines.study_weights import weights_in
-from tokenladder.pipelines.verify import verify
+from tokenladder.pipelines.recount.verify import verify
+from tokenladder.pipelines.study.weights import weights_in
 
 SHARES = "web = 0.3\ncode = 0.7\n"
 BENDS = json.dumps([{"at": 0.5, "web": 1.0}, {"at": 1.0, "web": 0.25, "code": 0.75}])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tokenladder.pipelines.cli import cli
+from tokenladder.pipelines.commands.cli import cli
 from tokenladder.scaling import fit_report
 from tokenladder.scaling.fisher import PRIOR
 from tokenladder.scaling.objectives import Huber

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tokenladder.pipelines.study_file import StudyError, load
+from tokenladder.pipelines.study.file import StudyError, load
 from tokenladder.scaling.commands import fit as command
 from tokenladder.scaling.fit import fit
 from tokenladder.scaling.mixtures import best_mixture

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.pipelines.study_budgets import parse_count, short
+from tokenladder.pipelines.study.budgets import parse_count, short
 from tokenladder.scaling.designs import Grid
 from tokenladder.scaling.plan_files import COLUMNS, as_csv, budgets_line, grid_rows, rung_name, with_budgets
 

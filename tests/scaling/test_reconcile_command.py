@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tokenladder.pipelines.cli import cli
+from tokenladder.pipelines.commands.cli import cli
 from tokenladder.scaling.reconcile import Reading, simulate, with_embeddings
 from tokenladder.scaling.reconcile_report import changes, make_reading, work_out
 from tokenladder.scaling.registry import LAWS

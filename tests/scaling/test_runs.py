@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.pipelines.store import UserError
+from tokenladder.pipelines.files.store import UserError
 from tokenladder.scaling.run_names import plain
 from tokenladder.scaling.runs import as_number, make_table, read_runs, rows_of
 

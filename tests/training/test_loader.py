@@ -12,7 +12,7 @@ from builds_for_training import LENGTH, VOCABULARY, make
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenladder.pipelines.store import UserError
+from tokenladder.pipelines.files.store import UserError
 from tokenladder.training import Cache, ShardError, Stream, late, list_rungs, open_rung
 from tokenladder.training.gather import gather, segments
 from tokenladder.training.reference.grid import rungs_of
@@ -510,7 +510,7 @@ def test_a_first_batch_imports_nothing_that_takes_long(elastic_build):
 def test_rungs_on_object_stores_are_fetched_once(tmp_path, cache, monkeypatch):
     from pyarrow import fs
 
-    from tokenladder.pipelines import remote, store
+    from tokenladder.pipelines.files import remote, store
 
     tokens = make(tmp_path / "bucket" / "out", {"all": [4] * 10})["all"]
     read, real = [], store.read_bytes

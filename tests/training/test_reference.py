@@ -14,8 +14,8 @@ import pytest
 from builds_for_training import make
 from click.testing import CliRunner
 
-from tokenladder.pipelines.cli import cli
-from tokenladder.pipelines.store import UserError
+from tokenladder.pipelines.commands.cli import cli
+from tokenladder.pipelines.files.store import UserError
 from tokenladder.scaling.runs import read_runs
 from tokenladder.training import Cache
 from tokenladder.training.reference.grid import cross, from_design, rungs_of, write_table

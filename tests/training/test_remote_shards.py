@@ -15,7 +15,7 @@ import object_stores
 import pytest
 from builds_for_training import make
 
-from tokenladder.pipelines import remote, store
+from tokenladder.pipelines.files import remote, store
 from tokenladder.training import Cache, ShardError, Stream, open_rung
 
 pytestmark = pytest.mark.cluster

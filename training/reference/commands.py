@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...pipelines import complete
+from ...pipelines.commands import complete
 
 if TYPE_CHECKING:
     from .settings import Run
@@ -69,7 +69,7 @@ def train_reference(  # noqa: PLR0917 a command's options
 
     Example: tokenladder train-reference built --size 2x64 --size 4x128 --seeds 3 --processes 8
     """
-    from ...pipelines.store import UserError
+    from ...pipelines.files.store import UserError
     from .settings import Optimisation, Run
     from .shape import Shape
 

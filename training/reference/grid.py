@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import filelock
 
-from ...pipelines import store
+from ...pipelines.files import store
 from ..rung import read_manifest
 from .settings import COLUMNS, Run, need_torch
 from .shape import nearest_shape

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ...pipelines import store
+from ...pipelines.files import store
 
 COLUMNS = (
     "run",

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from ...pipelines import store
+from ...pipelines.files import store
 
 HEAD = 32
 """Width of a head, at most: the width of a model is a multiple of it or smaller than it."""

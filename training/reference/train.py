@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...pipelines import store
-from ...pipelines.rungs import open_result
+from ...pipelines.ask.rungs import open_result
+from ...pipelines.files import store
 from ..cache import Cache
 from ..rung import HELD_OUT, Rung, open_rung
 from ..stream import Batch, Stream

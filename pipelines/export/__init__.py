@@ -1,0 +1,1 @@
+"""Exports: a rung of a finished build in another form."""
