@@ -183,7 +183,7 @@ def main() -> None:
 
 COMPARE = """
 import sys
-from tokenladder.pipelines import compare
+from tokenladder.pipelines.ask import compare
 compare._shifts = lambda *_: []
 found = compare.compare(f"{sys.argv[1]}:all", f"{sys.argv[1]}:best")
 print(found.all)

@@ -22,10 +22,10 @@ import measure
 
 WITHOUT = """
 import sys
-from tokenladder.pipelines import isolate
-from tokenladder.pipelines.targets import resolve
+from tokenladder.pipelines.engines import isolate
+from tokenladder.pipelines.engines.targets import resolve
 isolate.call = lambda target, payload, **_: resolve(target)(payload)
-from tokenladder.pipelines.cli import main
+from tokenladder.pipelines.commands.cli import main
 sys.argv[0] = "tokenladder"
 main()
 """

@@ -28,7 +28,7 @@ def render_report(manifest: dict[str, Any], found: dict[str, Any], *, samples: b
 
     Args:
         manifest: As `manifest.json` holds it.
-        found: The numbers that the manifest does not tell, as `pipelines.findings.gather` gives them.
+        found: The numbers that the manifest does not tell, as `pipelines.drivers.findings.gather` gives them.
         samples: Whether documents' texts are shown.
 
     Returns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 import subprocess
 import sys
@@ -80,6 +81,50 @@ def test_imports_inside_the_package_are_relative():
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             absolute += [f"{path}:{node.lineno}" for name in names if name.split(".")[0] == "tokenladder"]
     assert absolute == []
+
+
+def is_there(name: str) -> bool:
+    """Whether a dotted name of the package is a module of the checkout, or stands in one; nothing is imported."""
+    path = ROOT.joinpath(*name.split(".")[1:])
+    if path.is_dir() or path.with_suffix(".py").exists():
+        return True
+    file = path.parent / "__init__.py" if path.parent.is_dir() else path.parent.with_suffix(".py")
+    return file.exists() and re.search(rf"\b{path.name}\b", file.read_text()) is not None
+
+
+def programs(file: Path) -> Iterator[ast.AST]:
+    """A file's own program, and those that stand in it as text, for another interpreter."""
+    own = ast.parse((ROOT / file).read_text())
+    yield own
+    for node in ast.walk(own):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "from tokenladder" in node.value:
+            with contextlib.suppress(SyntaxError):  # a sentence
+                yield ast.parse(node.value)
+
+
+def test_benchmarks_import_what_there_is():
+    # Most of them are run by hand alone, so that nothing else would tell.
+    stale = [
+        f"{file}: {node.module}.{alias.name}"
+        for file in modules()
+        if file.parts[0] == "bench"
+        for program in programs(file)
+        for node in ast.walk(program)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tokenladder")
+        for alias in node.names
+        if not is_there(f"{node.module}.{alias.name}")
+    ]
+    assert stale == []
+
+
+def test_docstrings_refer_to_modules_that_there_are():
+    stale = [
+        f"{file}: :{role}:`{dots}{name}`"
+        for file in modules()
+        for role, dots, name in re.findall(r":(mod|func|class|data):`(\.+)([\w.]+)`", (ROOT / file).read_text())
+        if not is_there(".".join((*("tokenladder", *file.parts)[: len(file.parts) + 1 - len(dots)], name)))
+    ]
+    assert stale == []
 
 
 def requirements(*chosen: str) -> list[Requirement]:

@@ -3,8 +3,8 @@
 * A shuffled epoch is a permutation that is computed, never stored: a Feistel network over the next power of four,
   walked until the result lies inside (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). Each epoch of
   each rung has a key of its own.
-* A mixture of rungs is the schedule of :mod:`..pipelines.schedule` with weights over 2^18, so that it repeats itself
-  after 2^18 sequences: one table of 2.5 MB answers for any position.
+* A mixture of rungs is the schedule of :mod:`..pipelines.stages.schedule` with weights over 2^18, so that it repeats
+  itself after 2^18 sequences: one table of 2.5 MB answers for any position.
 """
 
 from __future__ import annotations

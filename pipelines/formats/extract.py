@@ -74,7 +74,7 @@ def extract(html: bytes, charset: str | None = None, extractor: str = "resilipar
 
 
 def hidden_share(html: bytes, charset: str | None = None) -> float:
-    """The share of a page's characters that a browser hides; see :mod:`..filters.hidden_html`.
+    """The share of a page's characters that a browser hides; see :mod:`...filters.hidden_html`.
 
     Args:
         html: The page's bytes, not nested deeper than `check_depth` allows.

@@ -1,7 +1,7 @@
 """Repeated lines: what stands in many documents of the pool, such as menus, licences and cookie notices.
 
 As CCNet does (Wenzek et al. 2020, https://arxiv.org/abs/1911.00359), a line is known by a hash of its folded text
-(:mod:`..filters.line_hashes`); as for Llama 3 (https://arxiv.org/abs/2407.21783), it is repeated from a number of
+(:mod:`...filters.line_hashes`); as for Llama 3 (https://arxiv.org/abs/2407.21783), it is repeated from a number of
 documents on. Near duplicates count as one document: lines that a page shares with its own copies alone are no
 boilerplate, and one of the copies must survive with its text.
 
