@@ -141,7 +141,7 @@ SMALL_QUICKSTART = """
 import dataclasses
 import re
 from pathlib import Path
-from tokenladder.pipelines.quickstart import installed_packages, make_corpus, write_studies
+from tokenladder.pipelines.quickstart.corpus import installed_packages, make_corpus, write_studies
 
 packages = [
     dataclasses.replace(package, files=tuple(

@@ -107,7 +107,7 @@ class Similar:
 def cut_value(rank: int) -> float:
     """The number behind a rank that `view.descending` gave.
 
-    >>> from .view import descending
+    >>> from ..stages.view import descending
     >>> cut_value(int(descending(np.array([-2.5]))[0])), cut_value(int(descending(np.array([0.25]))[0]))
     (-2.5, 0.25)
     """

@@ -69,7 +69,7 @@ class Fetch:
 def crawl(pages: Sequence[tuple[Site, Page]]) -> list[Fetch]:
     """Fetch every page once, in order, and then some of them in other forms.
 
-    >>> from .quickstart_pages import Page
+    >>> from .pages import Page
     >>> site = Site("shop 1.0", "https://shop.docs.example/1.0/")
     >>> [fetch.address for fetch in crawl([(site, Page("shop.html", "module shop", ("<p>Sell.</p>",)))])]
     ['https://shop.docs.example/1.0/shop.html']

@@ -31,7 +31,7 @@ def children(monkeypatch):
         if not isolated:
             return each(self, label, target, payloads)
         for payload in self._shuffled(payloads):
-            isolate.call(target.replace("pipelines.encode:", "tests.pipelines.deadly_tokenizer:"), payload)
+            isolate.call(target.replace("pipelines.stages.encode:", "tests.pipelines.deadly_tokenizer:"), payload)
         return None
 
     monkeypatch.setattr(little.Eager, "each", watched)

@@ -31,7 +31,9 @@ import tokenladder.filters.lengths, tokenladder.filters.minhash, tokenladder.pip
 import tokenladder.pipelines.stages.choose, tokenladder.pipelines.stages.encode, tokenladder.pipelines.formats.extract
 import tokenladder.pipelines.stages.hold_out, tokenladder.pipelines.stages.ladder, tokenladder.pipelines.stages.ledger
 import tokenladder.pipelines.stages.pack, tokenladder.pipelines.stages.read, tokenladder.pipelines.stages.score
-from tokenladder.pipelines import build, cli, plan, tables, transforms
+from tokenladder.pipelines.commands import cli, tables
+from tokenladder.pipelines.drivers import build, plan
+from tokenladder.pipelines.engines import transforms
 for line in sys.stdin:
     pid = os.fork()
     if pid == 0:

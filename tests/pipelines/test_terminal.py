@@ -150,7 +150,7 @@ def test_a_damaged_build_offers_nothing(tmp_path, content):
 
 LOOKS = """
 import sys
-from tokenladder.pipelines.cli import main
+from tokenladder.pipelines.commands.cli import main
 try:
     main()
 finally:
