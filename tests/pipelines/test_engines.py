@@ -88,7 +88,8 @@ def test_workers_of_an_engine_have_children_that_may_crash(tmp_path, start, name
 def test_a_process_of_another_version_is_refused(tmp_path, start):
     boot = tmp_path / "boot"
     older = (
-        "import tokenladder; tokenladder.__version__ = '0.0.1'; from tokenladder.pipelines.engines import worker; worker.main()"
+        "import tokenladder; tokenladder.__version__ = '0.0.1'; "
+        "from tokenladder.pipelines.engines import worker; worker.main()"
     )
     boot.write_text(f"#!{sys.executable}\n{older}\n")
     boot.chmod(0o755)
