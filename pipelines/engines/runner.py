@@ -25,7 +25,7 @@ class Runner:
         local: Whether it groups in the memory of this process.
         elsewhere: Whether its workers may be on other machines.
         dry: Whether it only makes a job and runs nothing.
-        pieces: Into how many elements a list of tasks is cut when the graph is made; 1 where the engine spreads them.
+        pieces: Into how many elements a list of tasks is cut when the graph is made; 0 where the engine spreads them.
         say: What the user should know, a line each.
         serve: Starts the engine's job server, unless it runs, and gives its address; one for all pipelines of a build.
         look: Runs a function with arguments on every worker, where the engine can; it raises what the function raises.
@@ -36,14 +36,14 @@ class Runner:
     local: bool = False
     elsewhere: bool = False
     dry: bool = False
-    pieces: int = 1
+    pieces: int = 0
     say: list[str] = dataclasses.field(default_factory=list)
     serve: Callable[[], str] | None = None
     look: Callable[..., None] | None = None
 
     def settings(self, tasks: int) -> tuple[Any, int]:
         """Options of one pipeline, and the pieces of its list of tasks."""
-        options, pieces = copy.deepcopy(self.options), max(1, min(self.pieces, tasks))
+        options, pieces = copy.deepcopy(self.options), min(self.pieces, tasks)
         if self.serve is not None:
             from apache_beam.options.pipeline_options import PortableOptions
 

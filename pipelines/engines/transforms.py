@@ -54,7 +54,7 @@ class ReadTasks(beam.DoFn):
 
     def __init__(self, listing: Listing) -> None:
         """Keep the list's path, and how many pieces it has."""
-        self._path, self._pieces = listing.path, listing.pieces
+        self._path, self._pieces = listing.path, max(1, listing.pieces)
 
     def process(self, piece: int | bytes) -> Iterator[str]:
         """Yield one JSON text for each task of a piece; the empty impulse is that of the whole list."""
@@ -148,13 +148,13 @@ class Listing:
 
     Attributes:
         path: The file, a JSON text a line; it is data, so a graph's size does not depend on it.
-        pieces: Elements that the graph is made with: 1, or more on an engine whose reshuffle does nothing (Dask).
+        pieces: Elements that the graph is made with, on an engine whose reshuffle does nothing (Dask); 0 elsewhere.
         wanted: What each worker must be equal to, or None.
         notes: The folder in which workers keep notes for people; none without.
     """
 
     path: str
-    pieces: int = 1
+    pieces: int = 0
     wanted: dict[str, str] | None = None
     notes: str = ""
 
@@ -171,7 +171,7 @@ class ListTasks(beam.PTransform):
         """Read the list and break the fusion with what follows."""
         pieces = self._listing.pieces
         # an impulse is one transform, `Create` is six: of 0.3 s that a pipeline without work takes they were a fifth
-        begin = beam.Impulse() if pieces == 1 else beam.Create(range(pieces))
+        begin = beam.Create(range(pieces)) if pieces else beam.Impulse()  # which Dask does not know
         return (
             pipeline
             | "Name the pieces" >> begin
