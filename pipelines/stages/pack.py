@@ -60,8 +60,11 @@ def write_shard(payload: dict[str, Any], **_: Any) -> None:
             tokens[sequences] = flat.reshape(-1, length)
         rows.append(_cut(pieces, sequences, length))
     documents = np.concatenate(rows)
-    documents = documents[np.argsort(documents["sequence"] * length + documents["position"], kind="stable")]
-    starting, strata = documents[begins_at(documents["offset"], plan)], [plan["strata"][n] for n in picks]
+    places = documents["sequence"] * length + documents["position"]
+    if (places[1:] < places[:-1]).any():  # not of a single stratum, whose documents come in order
+        documents = documents[np.argsort(places, kind="stable")]
+    starting = documents[begins_at(documents["offset"], plan)]
+    strata = pa.array(plan["strata"], pa.string()).take(pa.array(picks))
     padding = None
     if "padding" in plan:
         padding = length - np.bincount(documents["sequence"], documents["length"], len(tokens)).astype(np.int32)
@@ -168,7 +171,7 @@ def _cut(pieces: NDArray[Any], sequences: NDArray[np.int64], length: int) -> NDA
 
 
 def _shard(
-    tokens: NDArray[Any], strata: list[str], starting: NDArray[Any], padding: NDArray[np.int32] | None, *, binary: bool
+    tokens: NDArray[Any], strata: pa.Array, starting: NDArray[Any], padding: NDArray[np.int32] | None, *, binary: bool
 ) -> pa.Table:
     """A shard's table, of which nothing is null: what may be null takes a quarter longer to read.
 
@@ -187,7 +190,7 @@ def _shard(
     offsets = pa.array(np.r_[0, np.cumsum(counts)].astype(np.int32))
     places = pa.array(starting["position"])
     starts = pa.ListArray.from_arrays(offsets, places, type=pa.list_(_whole("element", places.type)))
-    columns = {"input_ids": ids, "stratum": pa.array(strata, pa.string()), "document_starts": starts}
+    columns = {"input_ids": ids, "stratum": strata, "document_starts": starts}
     if padding is not None:
         columns["padding"] = pa.array(padding)
     return pa.table(list(columns.values()), pa.schema([_whole(name, one.type) for name, one in columns.items()]))
