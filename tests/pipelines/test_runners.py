@@ -77,7 +77,7 @@ def test_a_pipeline_has_options_of_its_own():
     runner = runners.choose(["--direct_num_workers=3"])
     first, pieces = runner.settings(100)
     first.view_as(type(options(runner, "DirectOptions"))).direct_num_workers = 9
-    assert (options(runner, "DirectOptions").direct_num_workers, pieces) == (3, 1)
+    assert (options(runner, "DirectOptions").direct_num_workers, pieces) == (3, 0)
 
 
 def test_prism_without_a_binary(monkeypatch, program):
