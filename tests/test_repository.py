@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import warnings
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -125,6 +126,13 @@ def test_docstrings_refer_to_modules_that_there_are():
         if not is_there(".".join((*("tokenladder", *file.parts)[: len(file.parts) + 1 - len(dots)], name)))
     ]
     assert stale == []
+
+
+@pytest.mark.parametrize("kind", [FutureWarning, ImportWarning])
+def test_what_googles_libraries_warn_of_stops_no_test_and_other_warnings_do(kind):
+    warnings.warn_explicit("your Python is old", kind, "x.py", 1, module="google.api_core._python_version_support")
+    with pytest.raises(kind, match="ours"):
+        warnings.warn_explicit("ours", kind, "x.py", 1, module="tokenladder.filters.words")
 
 
 def requirements(*chosen: str) -> list[Requirement]:

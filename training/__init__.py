@@ -11,13 +11,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .batch import Batch
     from .cache import Cache
     from .rung import Rung, list_rungs, open_rung
     from .shard_file import ShardError
-    from .stream import Batch, Stream
+    from .stream import Stream
 
 _HOMES = {
-    "Batch": "stream",
+    "Batch": "batch",
     "Cache": "cache",
     "Rung": "rung",
     "ShardError": "shard_file",

@@ -9,7 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .stream import Batch, Stream
+    from .batch import Batch
+    from .stream import Stream
 
 
 def arrays(batch: Batch) -> dict[str, NDArray[np.int32]]:

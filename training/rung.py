@@ -191,6 +191,8 @@ class Rung:
                 f"{sequence!r} was asked for. Give the number of a sequence, such as rung[0]; rung.slice has several."
             )
             raise TypeError(f"{self.name}: {asked}") from error
+        if not 0 <= number < len(self):  # said here, because it may not fit into 64 bits
+            raise self._outside(number)
         shards, rows = self._locate(np.array([number], np.int64))
         return self._ready(int(shards[0])).tokens[rows[0]]  # type: ignore[no-any-return] # a row of a matrix
 
@@ -215,6 +217,8 @@ class Rung:
         Raises:
             IndexError: Some are outside the rung.
         """
+        if max(abs(start), abs(stop)) > len(self):  # said here, because it may not fit into 64 bits
+            raise self._outside(start if abs(start) > len(self) else stop - 1)
         shards, rows = self._locate(np.array([start, max(start, stop - 1)], np.int64))
         if shards[0] == shards[1] and stop > start:
             return self._ready(int(shards[0])).tokens[rows[0] : rows[0] + stop - start]
@@ -335,9 +339,12 @@ class Rung:
         """Shard of each sequence, and its row there."""
         if len(sequences) and not 0 <= sequences.min() <= sequences.max() < len(self):
             worst = sequences[(sequences < 0) | (sequences >= len(self))][0]
-            raise IndexError(f"{self.name} has {len(self):,} sequences, 0 to {len(self) - 1:,}; {worst} was asked for.")
+            raise self._outside(worst)
         shards = np.searchsorted(self._first, sequences, "right") - 1
         return shards, sequences - self._first[shards]
+
+    def _outside(self, sequence: int) -> IndexError:
+        return IndexError(f"{self.name} has {len(self):,} sequences, 0 to {len(self) - 1:,}; {sequence} was asked for.")
 
     def _gather(self, which: int, sequences: NDArray[np.int64], out: NDArray[Any]) -> None:
         shards, rows = self._locate(sequences)

@@ -18,7 +18,8 @@ try:
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError("Datasets of PyTorch need PyTorch: pip install 'tokenladder[torch]'") from missing
 
-from .stream import Batch, Stream
+from .batch import Batch
+from .stream import Stream
 
 
 def tensors(batch: Batch) -> dict[str, Any]:

@@ -65,6 +65,7 @@ def _stop() -> None:
 
 
 def _explain(error: Exception) -> tuple[str, int] | None:
+    from ..files.folders import file_in
     from ..files.store import UserError
 
     if isinstance(error, UserError):
@@ -73,6 +74,8 @@ def _explain(error: Exception) -> tuple[str, int] | None:
         return str(error), 0
     if type(error).__name__ == "BuildError":
         return str(error), FAILED
+    if isinstance(error, NotADirectoryError | FileExistsError) and error.filename and file_in(str(error.filename)):
+        return f"{error.filename}: {file_in(str(error.filename))} is a file, not a folder. Name another one.", MISTAKE
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):  # click ends quietly on that one
         return str(error), FAILED
     return None

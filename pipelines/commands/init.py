@@ -26,6 +26,7 @@ def init(paths: tuple[str, ...], study: Path, name: str | None, *, force: bool, 
     """
     from ..drivers.plan import make_plan
     from ..files import store
+    from ..files.folders import need_folder
     from ..study.file import parse
     from ..study.json_schema import study_schema
     from .propose import propose
@@ -33,6 +34,7 @@ def init(paths: tuple[str, ...], study: Path, name: str | None, *, force: bool, 
 
     if study.exists() and not force:
         raise store.UserError(f"{study}: there is such a file. Name another with --study, or replace it with --force.")
+    need_folder(str(study.parent), "--study")
     found = find_sources(list(dict.fromkeys(store.absolute(path) for path in paths)))
     looked = []
     for one in found:

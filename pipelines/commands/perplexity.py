@@ -20,7 +20,10 @@ from . import complete
 @click.option("--lower", is_flag=True, help="Lower-case the text; say lower = true in the score.")
 @click.option("--sentencepiece", help="A SentencePiece model whose pieces are the words.")
 @click.option("--bytes", "size", default="20MB", show_default=True, help="How much text to train on.")
-def train_perplexity(texts: tuple[str, ...], folder: str, recipe: str | None, size: str, **training: Any) -> None:
+@click.option("--quiet", is_flag=True, help="Say nothing.")
+def train_perplexity(
+    texts: tuple[str, ...], folder: str, recipe: str | None, size: str, *, quiet: bool, **training: Any
+) -> None:
     """Train an n-gram language model on TEXTS: the folder of a build (a recipe's own text), or files and folders.
 
     Modified Kneser-Ney smoothing, as an ARPA file, which KenLM and the score `perplexity` read. One document in ten is
@@ -38,6 +41,8 @@ def train_perplexity(texts: tuple[str, ...], folder: str, recipe: str | None, si
     except ValueError as error:
         raise store.UserError(f"--bytes {size}: {error}") from error
     report = run(texts, recipe, wanted, Training(**training), folder)
+    if quiet:
+        return
     trained, measured = report["trained_on"], report["measured"]
     counts = ", ".join(f"{count:,} of {n}" for n, count in enumerate(report["ngrams"], 1))
     click.echo(f"Trained on {report['text']}: {trained['documents']:,} documents, {trained['bytes']:,} bytes")

@@ -305,6 +305,13 @@ def mixture(
     else:
         shares, empty = stratum_weights(wanted.weights, kept)
         strata = sorted(shares)
+    for source in empty:
+        own = sorted(s for s, size in kept.items() if size and s != source and s.split("/")[0] == source)
+        if own:
+            raise store.UserError(
+                f"{wanted.name}: weights name {source} and each of its strata that is kept, {', '.join(own)}: nothing "
+                f"is left for the share of {source}. Give the shares to its strata alone, or to {source} alone."
+            )
     if empty or not strata:
         of = ", ".join(sorted(empty)) or "any source"
         raise store.UserError(f"{wanted.name}: no document of {of} is kept. Loosen its rules or change its weights.")

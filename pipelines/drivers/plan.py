@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from ...filters.minhash import MinHash
 from ...filters.sketch import Sketch
 from ...tokenizers.loading import load_bytes
 from ..files import store
+from ..files.folders import file_in
 from ..files.parts import Store, missing
 from ..stages.earlier import Earlier, open_earlier
 from ..stages.ladder import held_out_seed
@@ -264,7 +264,7 @@ def make_plan(study: Study, out: str, store_root: str | None = None) -> Plan:
     mistakes += [
         f"--{option}: {file} is a file, so no folder can stand there. Name another one."
         for option, path in (("out", out), ("store", place))
-        if (file := _file_in(path)) and (option == "out" or not _file_in(out))
+        if (file := file_in(path)) and (option == "out" or not file_in(out))
     ]
     sources = []
     for name, source in study.sources.items():
@@ -330,13 +330,6 @@ def _try(name: str, family: Family, mistakes: list[str]) -> None:
         family.score(pa.record_batch({"text": ["One short text."]}))
     except (OSError, ValueError, ModuleNotFoundError) as error:
         mistakes.append(f"scores.{name}: {error}")
-
-
-def _file_in(path: str) -> str:
-    """What stands at a local path, or above it, and is no folder; "" where a folder is, or can be made."""
-    while not store.is_remote(path) and not os.path.lexists(path):
-        path = os.path.dirname(path)
-    return "" if store.is_remote(path) or os.path.isdir(path) else path
 
 
 def _below(path: str, folders: tuple[str, ...]) -> bool:

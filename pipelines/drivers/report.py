@@ -10,6 +10,7 @@ import jinja2
 
 from ...data_cards.report import render_report
 from ..files import store
+from ..files.folders import need_folder
 
 PAGE = "report.html"
 NUMBERS = ".build/report.json"
@@ -47,7 +48,7 @@ def write_report(out: str, file: str | None = None, *, samples: bool = True) -> 
 
     Raises:
         UserError: The folder holds no result, or its numbers are not there, damaged, or of another version; or the
-            page is to take the place of a folder.
+            page is to take the place of a folder, or to stand below a file.
         OSError: The page cannot be written there.
     """
     out = store.absolute(out)
@@ -55,6 +56,8 @@ def write_report(out: str, file: str | None = None, *, samples: bool = True) -> 
     target = store.absolute(file) if file else store.join(out, PAGE)
     if "/" not in target.partition("://")[2] if store.is_remote(target) else os.path.isdir(target):
         raise store.UserError(f"{target}: is a folder. Name the file, too: --to {store.join(target, PAGE)}")
+    if file is not None:
+        need_folder(target.rpartition("/")[0], "--to")
     try:
         page = render_report(manifest, found, samples=samples)
     except _DAMAGED as error:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from ...filters.kneser_ney import LONGEST, arpa, estimate
 from ...filters.perplexity import Perplexity, cut_pieces
 from ..files import store
+from ..files.folders import need_folder
 from .tokenizer_texts import sample
 from .train_tokenizer import given_texts
 
@@ -115,8 +116,7 @@ def _upto(training: Training) -> tuple[int, int]:
 
 
 def _check_folder(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise store.UserError(f"{out}: is a file. Choose a new folder with --out.")
+    need_folder(str(out), "--out")
     found = {path.name for path in out.iterdir()} if out.exists() else set()
     if found and MODEL not in found:
         shown = ", ".join(sorted(found)[:3])

@@ -18,6 +18,7 @@ from ...data_cards.classifier_card import render_classifier_card
 from ...data_cards.roc import render_roc
 from ...filters.fasttext import FastText
 from ..files import store
+from ..files.folders import need_folder
 from .quality_documents import draw
 
 if TYPE_CHECKING:
@@ -101,8 +102,7 @@ def _threshold(scored: Any) -> float:
 
 
 def _check_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise store.UserError(f"{folder}: is a file. Choose a new folder with --out.")
+    need_folder(str(folder), "--out")
     found = {path.name for path in folder.iterdir()} if folder.exists() else set()
     if found and "report.json" not in found:
         shown = ", ".join(sorted(found)[:3])

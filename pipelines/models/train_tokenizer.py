@@ -15,6 +15,7 @@ from ...tokenizers.sections import HuggingFaceSection, SentencePieceSection, Tra
 from ...tokenizers.training import train
 from ..ask.rungs import open_result, read_documents
 from ..files import store
+from ..files.folders import need_folder
 from .tokenizer_texts import Text, languages, of_files, of_rung, open_tokenizer_at, sample
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def train_tokenizer(
     Raises:
         UserError: There is no such build, recipe or file, or too little text for the vocabulary.
     """
+    need_folder(folder, "--out")
     others = {name: open_tokenizer_at(name) for name in compare}
     texts, origin = given_texts(given, recipe, parameters.sample_bytes)
     seen, unseen = sample(texts, parameters.sample_bytes)

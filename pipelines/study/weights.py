@@ -69,6 +69,11 @@ class WeightsFile:
     data: bytes
 
     @property
+    def toml(self) -> bool:
+        """Whether it is TOML, by its name; else JSON."""
+        return self.named.lower().endswith(".toml")
+
+    @property
     def sha256(self) -> str:
         """The hash of what it held, in hex digits."""
         return hashlib.sha256(self.data).hexdigest()
@@ -76,7 +81,7 @@ class WeightsFile:
     @property
     def path(self) -> str:
         """Where a result keeps a copy, relative to its folder."""
-        return f"weights/{self.sha256}.{'toml' if self.named.endswith('.toml') else 'json'}"
+        return f"weights/{self.sha256}.{'toml' if self.toml else 'json'}"
 
 
 def read_weights(
@@ -101,7 +106,7 @@ def read_weights(
         if isinstance(path, str):
             try:
                 files[name] = WeightsFile(path, store.read_bytes(store.absolute(path, folder)))
-                read[name] = {**recipe, "weights": weights_in(files[name].data, toml=path.endswith(".toml"))}
+                read[name] = {**recipe, "weights": weights_in(files[name].data, toml=files[name].toml)}
             except (OSError, TypeError, ValueError, RecursionError) as error:
                 mistakes.append(f"recipes.{name}.weights: {path}: {_why(error)}")
                 read[name] = {key: value for key, value in recipe.items() if key != "weights"}

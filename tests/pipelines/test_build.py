@@ -93,6 +93,16 @@ def test_rules_that_keep_nothing(study):
         build(study, recipes={"all": weighted})
 
 
+def test_weights_of_a_source_and_all_that_is_kept_of_it_are_told_apart_from_an_empty_source(study):
+    weighted = {"weights": {"web": 0.8, "web/none": 0.2}}
+    message = (
+        r"all: weights name web and each of its strata that is kept, web/none: nothing is left for the share of web\. "
+        r"Give the shares to its strata alone, or to web alone\."
+    )
+    with pytest.raises(store.UserError, match=message):
+        build(study, strata=["source", "kind"], recipes={"all": weighted})
+
+
 def test_input_without_documents(study):
     (study / "web.jsonl").write_text('{"text": ""}\n{"text": " "}\n')
     with pytest.raises(BuildError, match=r"The sources hold no document\. Records were dropped as: empty"):

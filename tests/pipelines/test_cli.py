@@ -107,6 +107,29 @@ def test_failures_have_status_1(study, tmp_path, monkeypatch, error, message):
     assert (result.exit_code, result.output) == (1, message)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["quickstart", "--quiet", "--out", "FILE/x"],
+        ["design", "--flops", "1e15", "--out", "FILE/x"],
+        ["design", "--flops", "1e15", "--out", "FILE"],
+        ["init", "study.toml", "--study", "FILE/study.toml"],
+        ["report", ".", "--to", "FILE/x/report.html"],
+        ["train-tokenizer", "study.toml", "--vocabulary", "400", "--out", "FILE/x"],
+    ],
+)
+@pytest.mark.usefixtures("study")
+def test_a_file_where_a_folder_is_to_be_is_told(tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FILE").write_text("x")
+    monkeypatch.setattr("tokenladder.pipelines.drivers.report._numbers", lambda _: ({}, {}))
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert f"{tmp_path}/FILE is a file, " in result.output.splitlines()[-1]
+    assert "Name another one." in result.output
+    assert "Errno" not in result.output
+
+
 def test_a_command_that_only_reads_promises_nothing(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError(5, "Input/output error", "/out/x")

@@ -41,8 +41,8 @@ def test_the_command_writes_a_model_that_the_score_reads(texts, tmp_path):
     score = Perplexity(str(tmp_path / "lm" / "model.arpa"))
     rows = score.score(pa.record_batch({"text": [ROWS[0]["text"], "other words altogether"]})).to_pylist()
     assert rows[0]["perplexity"] < rows[1]["perplexity"]
-    again = run(texts, "--out", tmp_path / "again", "--order", 3)
-    assert again.exit_code == 0
+    again = run(texts, "--out", tmp_path / "again", "--order", 3, "--quiet")
+    assert (again.exit_code, again.output) == (0, "")
     for name in ("model.arpa", "report.json"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "lm" / name).read_bytes()
 
@@ -100,5 +100,6 @@ def test_text_without_words_and_folders_of_others_are_refused(texts, tmp_path):
         train_perplexity([str(blank)], None, 100, Training(), str(tmp_path / "lm"))
     with pytest.raises(store.UserError, match=r"holds files that no training made \("):
         train_perplexity([texts], None, 100, Training(), str(tmp_path))
-    with pytest.raises(store.UserError, match="is a file"):
-        train_perplexity([texts], None, 100, Training(), texts)
+    for out in (texts, f"{texts}/below"):
+        with pytest.raises(store.UserError, match=f"--out {out}: {texts} is a file, so no folder can stand there"):
+            train_perplexity([texts], None, 100, Training(), out)

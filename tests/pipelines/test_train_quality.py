@@ -278,7 +278,7 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     with pytest.raises(UserError, match=r"mine: holds files that no training made \(thesis\.txt\)"):
         train_quality.train(wanted, str(tmp_path / "mine"))
-    with pytest.raises(UserError, match=r"thesis\.txt: is a file"):
+    with pytest.raises(UserError, match=r"thesis\.txt is a file, so no folder can stand there"):
         train_quality.train(wanted, str(tmp_path / "mine" / "thesis.txt"))
 
 

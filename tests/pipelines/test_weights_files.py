@@ -9,7 +9,7 @@ import little
 import pytest
 
 from tokenladder.pipelines.recount.verify import verify
-from tokenladder.pipelines.study.weights import weights_in
+from tokenladder.pipelines.study.weights import read_weights, weights_in
 
 SHARES = "web = 0.3\ncode = 0.7\n"
 BENDS = json.dumps([{"at": 0.5, "web": 1.0}, {"at": 1.0, "web": 0.25, "code": 0.75}])
@@ -69,6 +69,14 @@ def test_a_result_holds_its_files_and_is_compared_with_them(tmp_path, built):
     again = made(tmp_path, recipes={"all": {"weights": {"web": 0.3, "code": 0.7}}})
     assert list((again.out / "weights").iterdir()) == []
     assert checks(again) == {}
+
+
+def test_a_capital_ending_is_toml_too(tmp_path):
+    (tmp_path / "W.TOML").write_text(SHARES)
+    mistakes = []
+    raw, files = read_weights({"recipes": {"all": {"weights": "W.TOML"}}}, str(tmp_path), mistakes)
+    assert (raw["recipes"]["all"]["weights"], mistakes) == ({"web": 0.3, "code": 0.7}, [])
+    assert files["all"].path.endswith(".toml")
 
 
 @pytest.mark.parametrize(("data", "toml"), [(b"web = 1.0", True), (b'{"web": 1.0}', False)])

@@ -94,9 +94,12 @@ def test_what_cannot_be_opened_says_why(tmp_path, cache):
 def test_sequences_outside_are_refused(tmp_path, cache):
     make(tmp_path / "out")
     rung = open_rung(tmp_path / "out", "all-2", cache=cache)
-    for wrong in (-1, 12):
+    for wrong in (-1, 12, 2**70, -(2**70)):
         with pytest.raises(IndexError, match=f"all-2 has 12 sequences, 0 to 11; {wrong} was asked for"):
             rung[wrong]
+        with pytest.raises(IndexError, match="all-2 has 12 sequences, 0 to 11"):
+            rung.slice(min(0, wrong), max(0, wrong + 1))
+    assert rung.slice(12 - 1, 12).tolist() == [rung[11].tolist()]
     with pytest.raises(ValueError, match="out is float64 of"):
         rung.take(np.array([1]), np.zeros((1, LENGTH)))
 
@@ -389,6 +392,10 @@ def test_a_state_is_readable_and_refuses_another_run(elastic_build):
             other.resume(state)
     with pytest.raises(UserError, match="is no state of a run"):
         stream.resume({"position": -1})
+    with pytest.raises(ValueError, match="-2 sequences: a state has how many were used, 0 or more"):
+        stream.state(-2)
+    with pytest.raises(TypeError, match=r"1\.5 sequences: a state has how many were used, a whole number"):
+        stream.state(1.5)
     for wrong in (None, {"position": 3}):
         with pytest.raises(UserError, match="is no state of a run: it needs 'position', 'seed' and 'data'"):
             stream.resume(wrong)
@@ -399,6 +406,9 @@ def test_what_a_run_cannot_give_is_refused(elastic_build):
     stream = Stream(rung, epochs=1)
     with pytest.raises(IndexError, match="The run has 37 sequences; positions 37 to 37 were asked for"):
         stream[37]
+    for wrong in (2**63, 2**70, -(2**70)):
+        with pytest.raises(IndexError, match=f"The run has 37 sequences; positions {wrong} to"):
+            stream[wrong]
     for wrong in (0, 1.5):
         with pytest.raises(ValueError, match=f"{wrong} epochs: a run takes 1 or more"):
             Stream(rung, epochs=wrong)

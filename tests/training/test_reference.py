@@ -386,6 +386,13 @@ def test_finished_runs_are_not_trained_again(torch, built, tmp_path, machine, mo
         run_grid(str(built), other, str(tmp_path), machine, 1, said.append)
 
 
+def test_a_file_in_the_place_of_the_runs_is_told_before_any(built, tmp_path):
+    (tmp_path / "file").write_text("x")
+    done = CliRunner().invoke(cli, ["train-reference", str(built), "--runs", str(tmp_path / "file" / "x")])
+    told = f"--runs {tmp_path}/file/x: {tmp_path}/file is a file, so no folder can stand there. Name another one."
+    assert (done.exit_code, done.output.strip()) == (2, told)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -69,6 +69,7 @@ def train_reference(  # noqa: PLR0917 a command's options
 
     Example: tokenladder train-reference built --size 2x64 --size 4x128 --seeds 3 --processes 8
     """
+    from ...pipelines.files.folders import need_folder
     from ...pipelines.files.store import UserError
     from .settings import Optimisation, Run
     from .shape import Shape
@@ -87,6 +88,7 @@ def train_reference(  # noqa: PLR0917 a command's options
         masked=masked,
         optimisation=Optimisation(batch_tokens, learning_rate, schedule),  # type: ignore[arg-type]  # click.Choice gives str
     )
+    need_folder(folder, "--runs")
     try:
         runs = _runs(out, wanted, sizes or ("4x128",), seeds, grid, like)
         if only and not all(0 <= n < len(runs) for n in only):

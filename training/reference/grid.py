@@ -154,8 +154,19 @@ def run_grid(  # noqa: PLR0917 all by name
         write_table(folder)
     write_table(folder)
     if failed:
-        raise store.UserError("\n".join([f"{len(failed)} of {len(todo)} runs failed; the others are done:", *failed]))
+        raise store.UserError("\n".join([_failed(len(failed), len(todo)), *failed]))
     return [json.loads((Path(run_folder(folder, run)) / "result.json").read_text())["row"] for run in runs]
+
+
+def _failed(failed: int, runs: int) -> str:
+    """What stands above the mistakes.
+
+    >>> _failed(1, 1), _failed(2, 2), _failed(1, 3)
+    ('The run failed:', 'All 2 runs failed:', '1 of 3 runs failed; the others are done:')
+    """
+    if failed < runs:
+        return f"{failed} of {runs} runs failed; the other{'s are' if runs - failed > 1 else ' is'} done:"
+    return "The run failed:" if runs == 1 else f"All {runs} runs failed:"
 
 
 def _results(  # noqa: PLR0917 as above

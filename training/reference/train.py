@@ -18,9 +18,10 @@ import numpy as np
 
 from ...pipelines.ask.rungs import open_result
 from ...pipelines.files import store
+from ..batch import Batch
 from ..cache import Cache
 from ..rung import HELD_OUT, Rung, open_rung
-from ..stream import Batch, Stream
+from ..stream import Stream
 from .settings import Run, need_torch, row
 from .shape import Shape
 
