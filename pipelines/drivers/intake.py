@@ -28,7 +28,8 @@ def read_sources(plan: Plan, engine: Engine, report: Reporter) -> dict[str, dict
     """
     folder = plan.store.path("slices")
     every = {name: (source, piece) for source in plan.sources for name, piece in source.slices}
-    todo = missing(folder, every, ".json")
+    # the largest first: engines that part the list beforehand give every worker as much, the others end together
+    todo = sorted(missing(folder, every, ".json"), key=lambda name: -every[name][1].bytes)
     tasks = [
         {
             "store": plan.store.root,
