@@ -139,15 +139,22 @@ def _course(name: str, recipe: dict[str, Any]) -> str:
     """Weights that change along the stream; the mixture's table has their means."""
     if not recipe.get("course"):
         return ""
-    strata = sorted(recipe["strata"])
+    strata, unit = sorted(recipe["strata"]), recipe["rungs"][-1].get("unit")
+    changing = recipe.get("budget_course")
     rows = [
-        (f"{bend['sequences']:,}", *(f"{100 * bend['weights'].get(one, 0) / 2**32:.3f} %" for one in strata))
-        for bend in recipe["course"]
+        (
+            f"{bend['at' if changing else 'sequences']:,}",
+            *(f"{100 * bend['weights'].get(one, 0) / 2**32:.3f} %" for one in strata),
+        )
+        for bend in changing or recipe["course"]
     ]
-    unit = recipe["rungs"][-1].get("unit")
-    above = "their means" if unit is None else f"shares of {plain(unit)}"
+    above = f"shares of {plain(unit)}" if unit and not changing else "their means"
     told = f"Weights of {plain(name)} change along the stream, linearly between these places; above are {above}."
-    return f"\n\n{told}\n\n" + table_of(("after sequences", *map(plain, strata)), rows)
+    if changing:
+        told += f" Weights and places are of {plain(unit)}; the sequences of each stratum follow from these."
+    return f"\n\n{told}\n\n" + table_of(
+        (f"after {plain(unit) if changing else 'sequences'}", *map(plain, strata)), rows
+    )
 
 
 def _curricula(manifest: dict[str, Any]) -> list[str]:

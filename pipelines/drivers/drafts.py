@@ -18,10 +18,10 @@ from ..stages.schedule import ONE, Course, integer_weights, prefix_counts
 from ..study.weights import Bend
 from . import shortage
 from .plan import FORMAT, whole
-from .shares import along, refilled, stratum_weights, tempered
+from .shares import along, places, refilled, stratum_weights, tempered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from fractions import Fraction
 
     from numpy.typing import NDArray
@@ -62,6 +62,7 @@ class Ladder:
         course: How weights change, as `Course.to_json` has it; empty where they do not.
         reached: For each rung, the bytes or documents that begin in it, where budgets are in these; weights are then
             shares of them, and the course has the shares of tokens.
+        along: Weights in shares of bytes or documents, where these change: `at` and `weights` of each bend.
         unpadded: Of `available`, tokens without padding; empty where there is none.
     """
 
@@ -76,6 +77,7 @@ class Ladder:
     rescaled: list[str] = field(default_factory=list)
     course: list[dict[str, Any]] = field(default_factory=list)
     reached: list[int] = field(default_factory=list)
+    along: list[dict[str, Any]] = field(default_factory=list)
     unpadded: list[int] = field(default_factory=list)
 
     @property
@@ -256,7 +258,9 @@ def make_draft(pool: Pool, wanted: Wanted, length: int) -> Draft:
     kept = {stratum: int(row.sum()) for stratum, row in text_bytes.items()}
     counted = {stratum: size * factor(wanted.rehydrate, stratum) for stratum, size in kept.items()}
     rungs = {rung: whole(tokens, length) for rung, tokens in wanted.budgets.items()}
-    strata, weights, course = mixture(wanted, counted, max(rungs.values()), length)
+    strata, rows = mixture(wanted, counted)
+    course = _course(wanted, rows, max(rungs.values()), length)
+    weights = rows[0] if course is None else integer_weights(course.due(max(rungs.values())).tolist())
     if max(rungs.values()) > SCHEDULED_AT_ONCE and not wanted.rescale:
         _check_size(wanted, dict(zip(strata, weights.tolist(), strict=True)), kept, max(rungs.values()) * length)
     counts = prefix_counts(weights if course is None else course, list(rungs.values()))
@@ -284,24 +288,20 @@ def make_draft(pool: Pool, wanted: Wanted, length: int) -> Draft:
     )
 
 
-def mixture(
-    wanted: Wanted, kept: Mapping[str, int | Fraction], sequences: int, length: int
-) -> tuple[list[str], NDArray[np.int64], Course | None]:
-    """Strata, their weights, and how these change, where they do.
+def mixture(wanted: Wanted, kept: Mapping[str, int | Fraction]) -> tuple[list[str], list[NDArray[np.int64]]]:
+    """Strata, and their weights, whole numbers that sum to 2**32: once, or for each place at which the study has them.
 
     Args:
         wanted: What the recipe asks.
         kept: Text of each stratum, as it counts.
-        sequences: Of the largest rung.
-        length: Tokens in a sequence.
 
     Raises:
-        UserError: A source with a weight is empty, there are too many strata, or the stream is too long for a course.
+        UserError: A source with a weight is empty, there are too many strata, or weights change that `rescale` fills.
     """
-    course = None
+    rows: list[NDArray[np.int64]] = []
+    shares: dict[str, Fraction | float] = {}
     if isinstance(wanted.weights, tuple):
-        strata, course, empty = along(wanted.weights, kept, sequences, length)
-        shares: dict[str, Fraction | float] = dict.fromkeys(strata, 1)
+        strata, rows, empty = along(wanted.weights, kept)
     else:
         shares, empty = stratum_weights(wanted.weights, kept)
         strata = sorted(shares)
@@ -319,14 +319,28 @@ def mixture(
         raise store.UserError(
             f"{wanted.name}: {len(strata):,} strata; {STRATA:,} are the most. Make strata of a score with fewer labels."
         )
-    if course is None:
+    if rows and wanted.rescale:
+        raise store.UserError(f"{wanted.name}: weights that change along the stream do not go with rescale.")
+    if not rows:
         if wanted.weights is None and wanted.alpha != 1:
             shares = tempered(shares, wanted.alpha)
-        return strata, integer_weights([shares[stratum] for stratum in strata]), None
-    if sequences > LONGEST or wanted.rescale:
-        what = "rescale" if wanted.rescale else f"a rung of more than {LONGEST:,} sequences"
+        rows = [integer_weights([shares[stratum] for stratum in strata])]
+    return strata, rows
+
+
+def _course(wanted: Wanted, rows: Sequence[NDArray[np.int64]], sequences: int, length: int) -> Course | None:
+    """How weights change along a stream of so many sequences, if they do.
+
+    Raises:
+        UserError: The stream is too long.
+    """
+    if not isinstance(wanted.weights, tuple):
+        return None
+    if sequences > LONGEST:
+        what = f"a rung of more than {LONGEST:,} sequences"
         raise store.UserError(f"{wanted.name}: weights that change along the stream do not go with {what}.")
-    return strata, integer_weights(course.due(sequences).tolist()), course
+    at = np.minimum(places(wanted.weights, sequences * length, length), LONGEST)
+    return Course(at.astype(np.int64), np.stack(rows))
 
 
 def factor(rehydrate: Mapping[str, float] | None, stratum: str) -> Fraction:

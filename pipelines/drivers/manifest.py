@@ -245,6 +245,7 @@ def _recipe(made: Made, length: int, duplicates: list[int] | None) -> dict[str, 
         "strata": {s: {"weight": w, "of": 1 << 32} for s, w in zip(ladder.strata, ladder.weights, strict=True)},
         "rescaled": ladder.rescaled,
         **({"course": _course(ladder)} if ladder.course else {}),
+        **({"budget_course": _named(ladder, ladder.along)} if ladder.along else {}),
         "checkpoints": made.checkpoints,
         "rungs": rungs,
         "counts": _outcomes(made.ledgers),
@@ -260,11 +261,17 @@ def _requested(count: int, unit: str, reached: list[int]) -> dict[str, Any]:
 
 
 def _course(ladder: Ladder) -> list[dict[str, Any]]:
-    """How weights change: at each bend its place in sequences, and each stratum's weight there."""
-    return [
-        {"sequences": bend["sequences"], "weights": dict(zip(ladder.strata, bend["weights"], strict=True))}
-        for bend in ladder.course
-    ]
+    """How weights change: at each bend its place in sequences, and each stratum's weight there.
+
+    Where budgets are in bytes or documents, and weights change along these, `at` is the place in them, and `weights`
+    are shares of tokens.
+    """
+    return _named(ladder, ladder.course)
+
+
+def _named(ladder: Ladder, bends: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Bends with the names of strata."""
+    return [{**bend, "weights": dict(zip(ladder.strata, bend["weights"], strict=True))} for bend in bends]
 
 
 def _outcomes(ledgers: list[dict[str, Any]]) -> dict[str, Any]:

@@ -6,13 +6,13 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ..stages.course import LONGEST, ONE, Course
-from ..stages.schedule import integer_weights
+from ..stages.schedule import ONE, integer_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from ..study.weights import Bend
 
@@ -94,29 +94,41 @@ def refilled(strata: Sequence[str], weights: Sequence[int], fixed: Mapping[str, 
 
 
 def along(
-    bends: Sequence[Bend], text_bytes: Mapping[str, int | Fraction], sequences: int, length: int
-) -> tuple[list[str], Course, list[str]]:
+    bends: Sequence[Bend], text_bytes: Mapping[str, int | Fraction]
+) -> tuple[list[str], list[NDArray[np.int64]], list[str]]:
     """Weights that change along the stream.
 
     Args:
         bends: As the study has them.
         text_bytes: Kept text of each stratum.
-        sequences: Of the largest rung.
-        length: Tokens in a sequence.
 
     Returns:
-        Strata that have a weight anywhere, sorted; their course; and the names of which nothing was kept.
+        Strata that have a weight anywhere, sorted; their weights at each bend, whole numbers that sum to 2**32, none
+        where a name has nothing; and the names of which nothing was kept.
 
     >>> from tokenladder.pipelines.study.weights import Bend
-    >>> bends = [Bend(0.5, {"web": 1.0}), Bend(1.0, {"code": 1.0})]
-    >>> along(bends, {"web": 9, "code": 1}, 8, 512)[1].to_json()[0]
-    {'sequences': 4, 'weights': [0, 4294967296]}
+    >>> strata, rows, _ = along([Bend(0.5, {"web": 1.0}), Bend(1.0, {"code": 1.0})], {"web": 9, "code": 1})
+    >>> strata, [row.tolist() for row in rows]
+    (['code', 'web'], [[0, 4294967296], [4294967296, 0]])
     """
     found = [stratum_weights(bend.shares, text_bytes) for bend in bends]
     strata = sorted({stratum for shares, _ in found for stratum in shares})
-    places = [min(LONGEST, int(bend.tokens(sequences * length) / length + Fraction(1, 2))) for bend in bends]
     empty = sorted({name for _, names in found for name in names})
     if empty:
-        return strata, Course(np.zeros(0, np.int64), np.zeros((0, len(strata)), np.int64)), empty
-    rows = [integer_weights([shares.get(stratum, 0) for stratum in strata]) for shares, _ in found]
-    return strata, Course(np.array(places, np.int64), np.stack(rows)), empty
+        return strata, [], empty
+    return strata, [integer_weights([shares.get(stratum, 0) for stratum in strata]) for shares, _ in found], empty
+
+
+def places(bends: Sequence[Bend], largest: int, size: int = 1) -> list[int]:
+    """Where weights are given: the nearest whole numbers.
+
+    Args:
+        bends: As the study has them.
+        largest: The largest rung, in tokens, bytes or documents.
+        size: What one of the places is made of: the tokens in a sequence.
+
+    >>> from tokenladder.pipelines.study.weights import Bend
+    >>> places([Bend(0.5, {}), Bend(1.0, {})], 4096, 512)
+    [4, 8]
+    """
+    return [int(bend.place(largest) / size + Fraction(1, 2)) for bend in bends]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +11,8 @@ import numpy as np
 from .result_files import ONE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -25,7 +29,7 @@ class Reached:
     """Documents of a stream, by stratum, in order.
 
     Attributes:
-        faults: One line for each rung that is not what its budget asks.
+        faults: One line for each rung or place that is not what its budget asks.
     """
 
     def __init__(self, recipe: Recipe, length: int) -> None:
@@ -38,9 +42,14 @@ class Reached:
         self.faults: list[str] = []
         self._rungs, self._length = recipe.rungs, length
         self._in_bytes = recipe.rungs[-1].unit == "bytes"
-        self._weights = [recipe.strata[name].weight for name in sorted(recipe.strata)] or [ONE]
+        self._strata = sorted(recipe.strata)
+        self._weights = [recipe.strata[name].weight for name in self._strata] or [ONE]
+        self._changing = recipe.budget_course
+        # (sequences, bytes or documents) of places at which weights are looked at, beside the rungs
+        self._places = sorted({(bend.sequences, bend.at) for bend in recipe.course if bend.at})
         self._begins: list[list[NDArray[Any]]] = [[] for _ in self._weights]
         self._given = np.zeros(len(self._weights), np.int64)
+        self._at_places: dict[int, list[int]] = {}
 
     def count(self, table: pa.Table, sequence: NDArray[np.int64], codes: NDArray[np.int64]) -> None:
         """Go on by a shard.
@@ -53,6 +62,11 @@ class Reached:
         Raises:
             LookupError: The table does not tell bytes.
         """
+        first = int(self._given.sum())
+        for place, _ in self._places:
+            if first < place <= first + len(codes):
+                inside = np.bincount(codes[: place - first], minlength=len(self._given))
+                self._at_places[place] = (self._given + inside).tolist()
         before = np.zeros(len(codes), np.int64)  # sequences of the same stratum before each
         for n in range(len(self._begins)):
             mine = codes == n
@@ -80,19 +94,48 @@ class Reached:
             reached = sum(_begun(one, n * self._length) for one, n in zip(every, given, strict=True))
             if reached != rung.reached:
                 self.faults.append(f"{rung.name}: {reached:,} {rung.unit} begin in it, not {rung.reached:,}")
-            for n, (one, had) in enumerate(zip(every, given, strict=True)):
-                self._check_share(rung, n, one, had)
+            self._check_shares(rung.name, rung, rung.requested, every, given)
+        for place, at in self._places:
+            if place in self._at_places:
+                self._check_shares(f"sequence {place:,}", self._rungs[-1], at, every, self._at_places[place])
 
-    def _check_share(self, rung: Rung, n: int, begins: NDArray[Any], had: int) -> None:
-        target = -(-rung.requested * self._weights[n] // ONE)
-        early, late = (had - NEAR) * self._length, (had + NEAR) * self._length
-        ended = int(begins["size"][:-1][begins["at"][1:] <= early].sum())
-        if target and ended >= target:
-            self.faults.append(
-                f"{rung.name}: stratum {n + 1} has its {target:,} {rung.unit} {NEAR} sequences too early"
-            )
-        if int(self._given[n]) >= had + NEAR and _begun(begins, late) < target:
-            self.faults.append(f"{rung.name}: stratum {n + 1} lacks its {target:,} {rung.unit} by {NEAR} sequences")
+    def _targets(self, place: int) -> list[int]:
+        """What each stratum is to have reached at a place, in bytes or documents."""
+        if not self._changing:
+            return [-(-place * weight // ONE) for weight in self._weights]
+        bends = [bend.at for bend in self._changing]
+        areas = (
+            exact_area(bends, [bend.weights.get(name, 0) for bend in self._changing], place) for name in self._strata
+        )
+        return [-(-area.numerator // (area.denominator * ONE)) for area in areas]
+
+    def _check_shares(
+        self, name: str, rung: Rung, place: int, every: Sequence[NDArray[Any]], given: Sequence[int]
+    ) -> None:
+        """Whether at a place each stratum is near the document that reaches its share."""
+        for n, (begins, had, target) in enumerate(zip(every, given, self._targets(place), strict=True)):
+            early, late = (had - NEAR) * self._length, (had + NEAR) * self._length
+            ended = int(begins["size"][:-1][begins["at"][1:] <= early].sum())
+            if target and ended >= target:
+                self.faults.append(f"{name}: stratum {n + 1} has its {target:,} {rung.unit} {NEAR} sequences too early")
+            if int(self._given[n]) >= had + NEAR and _begun(begins, late) < target:
+                self.faults.append(f"{name}: stratum {n + 1} lacks its {target:,} {rung.unit} by {NEAR} sequences")
+
+
+def exact_area(places: Sequence[int], heights: Sequence[int], end: int) -> Fraction:
+    """The area below a line of straight pieces from 0 to an end; before and after its bends it is level.
+
+    >>> exact_area([2, 4], [3, 0], 3)
+    Fraction(33, 4)
+    """
+    corners = [(0, heights[0]), *zip(places, heights, strict=True), (max(places[-1], end), heights[-1])]
+    total = Fraction(0)
+    for (left, low), (right, high) in itertools.pairwise(corners):
+        stop = min(right, end)
+        if stop > left:
+            at_stop = low + Fraction((high - low) * (stop - left), right - left)
+            total += (stop - left) * (low + at_stop) / 2
+    return total
 
 
 def _begun(begins: NDArray[Any], end: int) -> int:

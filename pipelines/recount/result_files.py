@@ -123,6 +123,15 @@ class Bend:
 
     sequences: _Natural
     weights: dict[str, Annotated[int, Field(ge=0, le=ONE)]]
+    at: _Natural | None = None  # the same place in bytes or documents, where weights change along these
+
+
+@checked(frozen=True, config=_FORM)
+class BudgetBend:
+    """Shares of bytes or documents at one place in these; in between they are linear."""
+
+    at: _Natural
+    weights: dict[str, Annotated[int, Field(ge=0, le=ONE)]]
 
 
 @checked(frozen=True, config=_FORM)
@@ -154,6 +163,7 @@ class Recipe:
     ledger: list[LedgerFile]
     checkpoints: list[list[_Natural]] = field(default_factory=list)
     course: list[Bend] = field(default_factory=list)
+    budget_course: list[BudgetBend] = field(default_factory=list)
     rescaled: list[str] = field(default_factory=list)
     weights_file: Copy | None = None
 

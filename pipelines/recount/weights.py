@@ -7,13 +7,13 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..files import store
-from ..study.weights import parse_weights, weights_in
+from ..study.weights import bare_places, parse_weights, weights_in
 from .result_files import ONE, READING, Check, told_check
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from .result_files import Copy, Files, Recipe
+    from .result_files import Bend, BudgetBend, Copy, Files, Recipe
 
 
 def check_weights(files: Files, recipe: Recipe, name: str) -> list[Check]:
@@ -52,11 +52,15 @@ def _read(files: Files, copy: Copy) -> bytes:
 
 
 def _faults(data: bytes, recipe: Recipe, copy: Copy) -> list[str]:
-    weights = parse_weights(weights_in(data, toml=copy.path.endswith(".toml")))
+    said = weights_in(data, toml=copy.path.endswith(".toml"))
+    if isinstance(said, list):
+        said = bare_places(said, recipe.rungs[-1].unit or "tokens", copy.named, [])
+    weights = parse_weights(said)
     if isinstance(weights, tuple):
-        if len(weights) != len(recipe.course):
-            return [f"{copy.named} has weights at {len(weights)} places, the manifest at {len(recipe.course)}"]
-        pairs = zip(weights, recipe.course, strict=True)
+        course: Sequence[Bend | BudgetBend] = recipe.budget_course if recipe.rungs[-1].unit else recipe.course
+        if len(weights) != len(course):
+            return [f"{copy.named} has weights at {len(weights)} places, the manifest at {len(course)}"]
+        pairs = zip(weights, course, strict=True)
         return [line for bend, told in pairs for line in _compare(bend.shares, told.weights, f" at {bend.at}")]
     told = {stratum: one.weight for stratum, one in recipe.strata.items()}
     return [] if recipe.rescaled else _compare(weights or {}, told, "")

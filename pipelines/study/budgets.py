@@ -40,6 +40,21 @@ def split_unit(value: object) -> tuple[object, str]:
     return value, "tokens"
 
 
+def bare_count(value: object, unit: str, where: str, mistakes: list[str]) -> object:
+    """A count without its unit; `mistakes` grows by a line where that is not the budgets'.
+
+    >>> bare_count("4GB", "bytes", "budgets[0]", [])
+    '4G'
+    """
+    count, own = split_unit(value)
+    if own != unit:
+        mistakes.append(
+            f"{where}: {value} is in {own}, the budgets are in {unit}. Give all in one unit: how many of one the "
+            "other comes to is known after encoding"
+        )
+    return count
+
+
 def with_unit(raw: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:
     """A study's tables with bare counts, and with `budget_unit`, the unit that they had.
 
@@ -59,13 +74,7 @@ def with_unit(raw: dict[str, Any], mistakes: list[str]) -> dict[str, Any]:
         mistakes.append(f"budget_unit: {said}, but the budgets are in {unit}. Leave it out: it follows from them")
 
     def bare(value: object, where: str) -> object:
-        count, own = split_unit(value)
-        if own != unit:
-            mistakes.append(
-                f"{where}: {value} is in {own}, the budgets are in {unit}. Give all in one unit: how many of one the "
-                "other comes to is known after encoding"
-            )
-        return count
+        return bare_count(value, unit, where, mistakes)
 
     out = {**raw, "budget_unit": unit} if unit != "tokens" else dict(raw)
     if isinstance(budgets, dict):

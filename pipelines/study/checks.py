@@ -300,12 +300,7 @@ def _check_draw(name: str, recipe: Recipe, largest: int, settings: Settings, mis
     if of is not None and number >= of:
         mistakes.append(f"recipes.{name}.permutation: {number} is none of {of} disjoint draws. Write 0 to {of - 1}")
     mistakes.extend(check_places(recipe.weights, f"recipes.{name}.weights", largest))
-    if settings.budget_unit != "tokens" and isinstance(recipe.weights, tuple):
-        mistakes.append(
-            f"recipes.{name}.weights: change along the stream, which goes with budgets in tokens, not "
-            f"in {settings.budget_unit}. Give one table"
-        )
-    elif recipe.rescale and isinstance(recipe.weights, tuple):
+    if recipe.rescale and isinstance(recipe.weights, tuple):
         mistakes.append(f"recipes.{name}.rescale: fills up weights that do not change. Leave it out, or set repeat")
     if recipe.simulate is not None and recipe.simulate < largest:
         less = f"{settings.rung_name(recipe.simulate)} is less than the largest rung, {settings.rung_name(largest)}"

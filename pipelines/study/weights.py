@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from pydantic import PlainValidator
 
 from ..files import store
-from .budgets import parse_count
+from .budgets import bare_count, parse_count
 
 FORMS = "Write { web = 0.8, code = 0.2 }, a list of such tables with `at`, or the name of a file"
 
@@ -25,17 +25,17 @@ class Bend:
     """Weights at one place of the stream: linear from there to the next place, else constant.
 
     Attributes:
-        at: A share of the largest rung, from 0.0 to 1.0, or tokens, as an integer.
+        at: A share of the largest rung, from 0.0 to 1.0, or as an integer, tokens, or what else budgets are in.
         shares: Of sources or strata.
     """
 
     at: float | int
     shares: dict[str, float]
 
-    def tokens(self, largest: int) -> Fraction:
-        """The place in tokens, where the largest rung has so many.
+    def place(self, largest: int) -> Fraction:
+        """The place in tokens, bytes or documents, where the largest rung has so many.
 
-        >>> Bend(0.9, {}).tokens(1000), Bend(250, {}).tokens(1000)
+        >>> Bend(0.9, {}).place(1000), Bend(250, {}).place(1000)
         (Fraction(900, 1), Fraction(250, 1))
         """
         return Fraction(str(self.at)) * largest if isinstance(self.at, float) else Fraction(self.at)
@@ -101,6 +101,7 @@ def read_weights(
     if not isinstance(recipes, dict):
         return raw, {}
     read, files = {}, {}
+    unit = str(raw.get("budget_unit", "tokens"))
     for name, recipe in recipes.items():
         path = recipe.get("weights") if isinstance(recipe, dict) else None
         if isinstance(path, str):
@@ -110,7 +111,35 @@ def read_weights(
             except (OSError, TypeError, ValueError, RecursionError) as error:
                 mistakes.append(f"recipes.{name}.weights: {path}: {_why(error)}")
                 read[name] = {key: value for key, value in recipe.items() if key != "weights"}
+        own = read.get(name, recipe)
+        if isinstance(own, dict) and isinstance(own.get("weights"), list):
+            read[name] = {**own, "weights": bare_places(own["weights"], unit, f"recipes.{name}.weights", mistakes)}
     return {**raw, "recipes": {**recipes, **read}}, files
+
+
+def bare_places(bends: list[Any], unit: str, where: str, mistakes: list[str]) -> list[Any]:
+    """Weights at places, the places without their unit.
+
+    Args:
+        bends: As the study or a file has them; what is no table is left as it is.
+        unit: Of the budgets.
+        where: The key.
+        mistakes: Grows by a line for each place in another unit.
+
+    >>> bare_places([{"at": 0.5, "web": 1.0}, {"at": "4GB", "web": 1.0}], "bytes", "weights", [])[1]
+    {'at': '4G', 'web': 1.0}
+    """
+    return [
+        {**bend, "at": bare_count(bend["at"], unit, f"{where}[{n}].at", mistakes)}
+        if isinstance(bend, dict) and _is_count(bend.get("at"))
+        else bend
+        for n, bend in enumerate(bends)
+    ]
+
+
+def _is_count(at: object) -> bool:
+    """Whether a place is a count, and no share of the largest rung."""
+    return isinstance(at, str) or (isinstance(at, int) and not isinstance(at, bool) and at not in (0, 1))
 
 
 def _why(error: Exception) -> str:
@@ -148,19 +177,19 @@ def _bend(table: dict[str, Any]) -> Bend:
     if isinstance(at, bool) or not isinstance(at, int | float | str) or (isinstance(at, float) and not 0 <= at <= 1):
         raise ValueError(f'at = {at!r} is no place. Write a share of the largest rung from 0 to 1, or tokens: "900M"')
     if not isinstance(at, float):
-        at = float(at) if at in (0, 1) else int(str(parse_count(at)))
+        at = int(str(parse_count(at))) if _is_count(at) else float(at)
     return Bend(at, {name: share for name, share in table.items() if name != "at"})
 
 
 def means(bends: dict[str, float] | Sequence[Bend] | None, largest: int) -> dict[str, float] | None:
-    """Mean weights over the largest rung, where it has so many tokens; those that do not change as they are.
+    """Mean weights over the largest rung, of so many tokens, bytes or documents; those that do not change as they are.
 
     >>> means([Bend(0.5, {"web": 1.0}), Bend(1.0, {"code": 1.0})], 1000)
     {'web': 0.75, 'code': 0.25}
     """
     if bends is None or isinstance(bends, dict):
         return bends
-    places = [bend.tokens(largest) for bend in bends]
+    places = [bend.place(largest) for bend in bends]
     names = dict.fromkeys(name for bend in bends for name in bend.shares)
     out = {}
     for name in names:
@@ -225,10 +254,10 @@ def _check_shares(weights: dict[str, Any], where: str, sources: Any, unknown: An
 
 
 def check_places(weights: dict[str, float] | tuple[Bend, ...] | None, where: str, largest: int) -> list[str]:
-    """Mistakes in the order of places, given the tokens of the largest rung."""
+    """Mistakes in the order of places, given the budget of the largest rung."""
     bends = weights if isinstance(weights, tuple) else ()
     return [
         f"{where}[{n}].at: {after.at} comes before {before.at}. List places in the order of the stream"
         for n, (before, after) in enumerate(itertools.pairwise(bends), start=1)
-        if after.tokens(largest) < before.tokens(largest)
+        if after.place(largest) < before.place(largest)
     ]

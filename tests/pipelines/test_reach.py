@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.pipelines.drivers.reach import steps
+from tokenladder.pipelines.drivers.amounts import steps
 from tokenladder.pipelines.engines.child import ENCODING
 from tokenladder.pipelines.files.store import UserError
 from tokenladder.pipelines.recount.verify import verify
@@ -277,7 +277,8 @@ def test_a_rung_that_does_not_reach_what_it_says_is_found(tmp_path):
 def test_a_course_of_steps_brings_each_stratum_where_its_tokens_end(added, length):
     added[0][0] += 1
     ends = [[sum(row[i] for row in added[: n + 1]) for i in range(3)] for n in range(len(added))]
-    sequences, course = steps(ends, length)
+    sequences, course, bends = steps(ends, length)
+    assert bends[1::2] == [n for n, one in enumerate(sequences) if one > max([0, *sequences[:n]])]
     for row, sequence, counts in zip(ends, sequences, prefix_counts(course, sequences), strict=True):
         assert sequence == max(1, (2 * sum(row) + length) // (2 * length))
         exact = [Fraction(one * sequence, sum(row)) for one in row]
@@ -330,7 +331,6 @@ def test_rungs_and_simulated_runs_are_in_the_same_unit():
     assert found.settings.rung_name(found.settings.curricula["c"].rung) == "4MB"
 
 
-NOT_IN = "not in documents. Give one table"
 ONE_UNIT = "Give all in one unit: how many of one the other comes to is known after encoding"
 
 
@@ -355,8 +355,13 @@ ONE_UNIT = "Give all in one unit: how many of one the other comes to is known af
         ),
         (
             '["9 documents"]',
-            "recipes.r = { weights = [{ at = 0.0, web = 1.0 }, { at = 1.0, code = 1.0 }] }",
-            f"recipes.r.weights: change along the stream, which goes with budgets in tokens, {NOT_IN}",
+            'recipes.r = { weights = [{ at = 0.0, web = 1.0 }, { at = "9KB", code = 1.0 }] }',
+            f"recipes.r.weights[1].at: 9KB is in bytes, the budgets are in documents. {ONE_UNIT}",
+        ),
+        (
+            '["9KB"]',
+            "recipes.r = { weights = [{ at = 0, web = 1.0 }, { at = 9000, code = 1.0 }] }",
+            f"recipes.r.weights[1].at: 9000 is in tokens, the budgets are in bytes. {ONE_UNIT}",
         ),
         (
             '["1MB"]',
