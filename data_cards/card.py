@@ -11,6 +11,7 @@ from typing import Any
 from .datasheet import FROM_INPUT, counted_by, datasheet, ledger_command, stratum_command
 from .front_matter import HELD_OUT, configuration, front_matter
 from .markdown import fenced, numbers, plain, plural, python_string, table_of
+from .refusals import REFUSED, WORDS, told_apart
 from .words import others, place
 
 _OUTCOMES = {
@@ -20,6 +21,7 @@ _OUTCOMES = {
     "over_budget": "over budget",
     "held_out": "held out, or near to what is",
     "rejected": "rejected as unreadable",
+    REFUSED: WORDS,
 }
 
 
@@ -203,9 +205,12 @@ def _sources(counts: dict[str, Any]) -> str:
 def _funnel(name: str, recipe: dict[str, Any]) -> str:
     """Where every record went: outcomes, and below each its reasons."""
     sources = dict(sorted(recipe["counts"].items()))
+    outcomes = [told_apart(source["outcomes"]) for source in sources.values()]
     rows = []
     for outcome, words in _OUTCOMES.items():
-        cells = [source["outcomes"][outcome] for source in sources.values()]
+        cells = [one[outcome] for one in outcomes]
+        if outcome == REFUSED and not any(cell["records"] for cell in cells):
+            continue  # as nearly always
         rows.append((words, *numbers(*(cell["records"] for cell in cells))))
         reasons = sorted({reason for cell in cells for reason in cell["reasons"]})
         rows += [

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from . import charts
+from .refusals import REFUSED, WORDS, told_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,7 @@ LOSSES = {
     "duplicate": "near duplicate of a survivor",
     "held_out": "held out, or near to what is",
     "over_budget": "over budget",
+    REFUSED: WORDS,
 }
 """Outcomes that are one step of the funnel each; what is dropped has a step for each rule."""
 
@@ -41,7 +43,7 @@ def funnel(recipe: dict[str, Any]) -> dict[str, Any]:
         records), `lost` (by source), `all` (what is lost) and `left`.
     """
     counts = dict(sorted(recipe["counts"].items()))
-    outcomes = {source: one["outcomes"] for source, one in counts.items()}
+    outcomes = {source: told_apart(one["outcomes"]) for source, one in counts.items()}
     rules = {rule: re.sub(r" is pass( \(.*\))?$", ": ", rule) for rule in recipe["rules"]}
     before: dict[str, dict[str, int]] = {}
     by_rule: dict[str, dict[str, dict[str, int]]] = {rule: {} for rule in rules}
@@ -66,7 +68,8 @@ def funnel(recipe: dict[str, Any]) -> dict[str, Any]:
         steps.append((words, reasons))
     left = sum(one["records"] for one in counts.values())
     out: dict[str, Any] = {"records": left, "sources": list(counts), "steps": []}
-    order = [steps[0], steps[-4], *steps[1:-4], *steps[-3:]]  # unreadable records are no documents either
+    first = len(steps) - len(LOSSES)
+    order = [steps[0], steps[first], *steps[1:first], *steps[first + 1 :]]  # unreadable records are no documents either
     for text, reasons in order:
         lost = {source: sum(one.get(source, 0) for one in reasons.values()) for source in counts}
         every = sum(lost.values())

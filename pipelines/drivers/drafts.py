@@ -35,6 +35,9 @@ BYTES_PER_TOKEN = 2.0
 STRATA = 1 << 16
 """A place holds its stratum's number in 16 bits."""
 
+EXHAUSTED = 2
+"""Raised where what stands of strata that run short is told otherwise."""
+
 MOST_PER_BYTE = 8
 """More tokens than this for a byte of text no tokenizer makes."""
 
@@ -196,6 +199,8 @@ class Draft:
         }
         if self.wanted.piece:
             plan["piece"] = self.wanted.piece
+        if ladder.rescaled:
+            plan["exhausted"] = [ladder.strata.index(s) for s in ladder.rescaled]
         if self.in_bytes:
             plan["text_bytes"] = True
         if self.blocks:
@@ -266,7 +271,7 @@ def make_draft(pool: Pool, wanted: Wanted, length: int) -> Draft:
     counts = prefix_counts(weights if course is None else course, list(rungs.values()))
     needed = {stratum: int(n) * length for stratum, n in zip(strata, counts[-1], strict=True)}
     depends = [wanted.name, wanted.identity, pool.tokenizer["fingerprint"], strata, weights.tolist(), rungs, length]
-    more: list[object] = (["rescale"] if wanted.rescale else []) + ([course.to_json()] if course else [])
+    more: list[object] = (["rescale", EXHAUSTED] if wanted.rescale else []) + ([course.to_json()] if course else [])
     more += [{"piece": wanted.piece}] if wanted.piece else []
     blocks = {s: block_buckets(int(documents[s].sum())) for s in strata} if wanted.fit else {}
     more += [{"fit": blocks}] if wanted.fit else []

@@ -21,7 +21,7 @@ from ..stages.course import LONGEST
 from ..stages.schedule import ONE, integer_weights, prefix_counts
 from . import shortage
 from .amounts import STEPS, Amounts, steps
-from .drafts import MARGIN, Draft, Ladder, factor, histogram, mixture
+from .drafts import EXHAUSTED, MARGIN, Draft, Ladder, factor, histogram, mixture
 from .orders import Orders
 from .plan import FORMAT
 from .shares import places, refilled
@@ -170,7 +170,7 @@ def make_reaching_draft(pool: Pool, wanted: Wanted, length: int) -> ReachingDraf
     depends = [wanted.name, wanted.identity, pool.tokenizer["fingerprint"], strata, weights.tolist(), length]
     identity = store.fingerprint(
         [FORMAT, *depends, wanted.unit, list(wanted.budgets.items()), wanted.repeat, pool.edits]
-        + (["rescale"] if wanted.rescale else [])
+        + (["rescale", EXHAUSTED] if wanted.rescale else [])
         + ([{"along": [STEPS, along]}] if along else [])
     )
     ladder = Ladder(

@@ -102,8 +102,8 @@ def emit_order(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     Args:
         payload: `store`, `part`, `ordinal`, `source_ordinal`, `choices` (folder), `tokenizer` (fingerprint), and
             `plan` (path of a file with `strata`, `groups`, `sequence_length`, where documents are cut into pieces
-            `piece`, and where they are fitted to sequences `fit`, the buckets of a block of each stratum);
-            `edits` (`Pool.edits`) where budgets are in bytes.
+            `piece`, where they are fitted to sequences `fit`, the buckets of a block of each stratum, and where strata
+            run short `exhausted`, their numbers); `edits` (`Pool.edits`) where budgets are in bytes.
     """
     place, part = Store(payload["store"]), Part(**payload["part"])
     plan = store.read_json(payload["plan"])
@@ -119,7 +119,9 @@ def emit_order(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     if "fit" in plan:
         pieces = within(pieces, plan["sequence_length"])
     groups = _group_of(plan["groups"], len(plan["strata"]))
-    _tell_refused(payload, place, part, choice, strata, groups, most)
+    ends = np.max(np.where(groups >= 0, np.arange(BUCKETS) + 1, 0), axis=1)  # of each stratum, as far as it is needed
+    ends[plan.get("exhausted", [])] = BUCKETS  # each of its documents had its turn, also where none can stand
+    _tell_refused(payload, place, part, choice, strata, ends, most)
     group = groups[strata[rows[pieces.index]], buckets_of(pieces.priority)]
     inside = np.flatnonzero(group >= 0)
     rows, group = rows[pieces.index[inside]], group[inside]
@@ -142,7 +144,7 @@ def _tell_refused(  # noqa: PLR0917 what a row is told by
     part: Part,
     choice: pa.Table,
     strata: NDArray[np.int64],
-    groups: NDArray[np.int64],
+    ends: NDArray[np.int64],
     piece: int,
 ) -> None:
     """Write which documents would stand here, but could not be encoded: `refused/NUMBER.parquet` beside the plan."""
@@ -151,7 +153,6 @@ def _tell_refused(  # noqa: PLR0917 what a row is told by
         return
     rows = np.array(sorted(refused), np.int64)
     rows = rows[(choice.column("code").to_numpy()[rows] == CANDIDATE) & (strata[rows] >= 0)]
-    ends = np.max(np.where(groups >= 0, np.arange(BUCKETS) + 1, 0), axis=1)  # of each stratum, as far as it is needed
     text_bytes = place.column(part, ("text_bytes",)).to_numpy()[rows]
     buckets = buckets_of(earliest(choice.column("priority").to_numpy()[rows], text_bytes, piece))
     rows = rows[buckets < ends[strata[rows]]]

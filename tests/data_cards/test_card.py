@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tokenladder.data_cards.card import render_card
+from tokenladder.data_cards.report_views import funnel
 
 LENGTH = 8
 SEQUENCES = (3, 2, 4)
@@ -172,6 +173,28 @@ def test_the_card_says_what_the_manifest_says():
         "| tokenladder | 0.1.0 |",
     ):
         assert line in card.splitlines()
+
+
+def test_records_that_cannot_be_encoded_are_told_from_those_that_cannot_be_read():
+    value = manifest()
+    for one in value["recipes"].values():
+        for source in one["counts"].values():
+            reasons = {"encoding crashed (signal 11)": 2, "encoding unknown": 3, "extraction timed out": 4}
+            source["outcomes"]["rejected"] = {"records": 9, "bytes": 9, "reasons": reasons}
+    lines = render_card(value).splitlines()
+    at = lines.index("| rejected as unreadable | 7 |")
+    assert lines[at + 1 : at + 5] == [
+        "| – encoding unknown | 3 |",
+        "| – extraction timed out | 4 |",
+        "| rejected: ended the tokenizer's process | 2 |",
+        "| – encoding crashed (signal 11) | 2 |",
+    ]
+    assert "tokenizer's process" not in render_card(manifest())
+    steps = funnel(next(iter(value["recipes"].values())))["steps"]
+    assert [(step["text"], step["all"]) for step in (steps[1], steps[-1])] == [
+        ("rejected as unreadable", 7),
+        ("rejected: ended the tokenizer's process", 2),
+    ]
 
 
 def test_without_a_held_out_set_there_is_no_such_configuration():

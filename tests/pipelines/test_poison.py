@@ -7,7 +7,10 @@ import pytest
 
 from tokenladder.pipelines.ask.explain import explain
 from tokenladder.pipelines.engines import isolate
+from tokenladder.pipelines.engines.child import ENCODING
 from tokenladder.pipelines.recount.verify import verify
+
+EACH = little.Eager.each
 
 MINE = """
 import os, signal
@@ -71,3 +74,26 @@ def test_texts_that_kill_a_score_or_the_tokenizer(tmp_path):
     assert list(made.out.rglob(".tmp-*")) == []
     shards = [{name: data for name, data in little.files(one.out).items() if "shards" in name} for one in (made, whole)]
     assert little.differing(*shards) == []  # however the input is cut, as if the texts were not there
+
+
+@pytest.mark.parametrize("budgets", [[20 * little.LENGTH, 60 * little.LENGTH], ["1KB", "3KB"]])
+def test_a_stratum_none_of_whose_texts_can_be_encoded(tmp_path, monkeypatch, budgets):
+    def refusing(self, label, target, payloads, *, isolated=False):
+        for payload in payloads:
+            if isolated and target.endswith("encode:encode_part") and payload["part"]["source"] == "b":
+                rows = range(payload["part"]["rows"])
+                payload["reject"] = {str(ENCODING + row): "encoding crashed (signal 11)" for row in rows}
+        return EACH(self, label, target, payloads)
+
+    monkeypatch.setattr(little.Eager, "each", refusing)
+    sources = {
+        name: little.write_jsonl(tmp_path / f"{name}.jsonl", little.corpus(5, count, prefix=name))
+        for name, count in (("a", 60), ("b", 9))
+    }
+    recipes = {"all": {"rescale": True, "weights": {"a": 0.9, "b": 0.1}}}
+    made = little.build(little.write_study(tmp_path, sources, recipes=recipes, budgets=budgets), tmp_path / "out")
+    told = {one for name, one in made.bins().items() if name.startswith("b")}
+    assert told == {("rejected", "encoding crashed (signal 11)")}  # each had its turn
+    assert ("over_budget", None) in made.bins().values()  # of what could be encoded, some had none
+    assert [check.promise for check in verify(str(made.out)) if not check.holds] == []
+    assert "| rejected: ended the tokenizer's process | 0 | 9 |" in (made.out / "README.md").read_text()
