@@ -72,7 +72,7 @@ def _explain(error: Exception) -> tuple[str, int] | None:
         return str(error), MISTAKE
     if type(error).__name__ == "DryRun":
         return str(error), 0
-    if type(error).__name__ == "BuildError":
+    if type(error).__name__ in {"BuildError", "JobError"}:
         return str(error), FAILED
     if isinstance(error, NotADirectoryError | FileExistsError) and error.filename and file_in(str(error.filename)):
         return f"{error.filename}: {file_in(str(error.filename))} is a file, not a folder. Name another one.", MISTAKE

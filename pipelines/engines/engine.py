@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ..files import store
-from . import runners, spill, worker
+from . import failures, runners, spill, worker
 from .runner import DryRun, check_workers, missing_package
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Engine:
         Raises:
             UserError: A task raised one.
             OSError: A task could not read or write.
-            RuntimeError: A task failed otherwise.
+            RuntimeError: A task failed otherwise; a JobError, made for people, where a job service said so.
         """
         if payloads:
             from .transforms import RunTasks
@@ -105,7 +105,7 @@ class Engine:
         Raises:
             UserError: A task raised one.
             OSError: A task could not read or write.
-            RuntimeError: A task failed otherwise.
+            RuntimeError: A task failed otherwise; a JobError, made for people, where a job service said so.
         """
         if payloads and volume > SPILL_BYTES and self.runner.local:
             self._spill(label, emit, reduces, payloads, volume)
@@ -168,9 +168,11 @@ class Engine:
             found = _CARRIED.search(str(error))
             if found is None:
                 absent = missing_package(error)
-                if absent is None:
-                    raise
-                raise absent from None
+                if absent is not None:
+                    raise absent from None
+                if self.runner.job_service:
+                    raise failures.told(self.runner.name, transform.label, error, self.runner.server_log) from None
+                raise
             kind, message = json.loads(found[1])
             raise (store.UserError if kind == "UserError" else OSError)(message) from None
         if self.runner.dry:

@@ -6,15 +6,16 @@ One takes 5 to 30 seconds to start on two cores and some 300 MB.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import importlib
+import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from typing import TYPE_CHECKING, Any
+import weakref
+from typing import IO, TYPE_CHECKING, Any
 
 from ..files import store
 
@@ -27,9 +28,12 @@ START_SECONDS = 180.0
 LINES = 12
 """Lines of what a job server said last that are shown when it does not start."""
 
+LOG_BYTES = 4 << 20
+"""Bytes of what a job server printed that are kept for a person when a job fails."""
+
 
 class JobServer:
-    """A job server that is started when it is first asked for, and ended with this process."""
+    """A job server that is started when it is first asked for; it ends with this object, and with this process."""
 
     def __init__(self, engine: str, options: Any) -> None:
         """Keep which one, and Beam's options, which name its jar, Java, ports and the cluster's address.
@@ -41,7 +45,8 @@ class JobServer:
         self._engine = engine
         self._options = options
         self._address: str | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._end: weakref.finalize[..., JobServer] | None = None
+        self._log: IO[bytes] | None = None
 
     def address(self) -> str:
         """`HOST:PORT` of its job service, which answers there.
@@ -61,34 +66,46 @@ class JobServer:
         return self._address
 
     def _start(self, command: Sequence[str], address: str) -> None:
-        with tempfile.TemporaryFile() as log:
-            process = subprocess.Popen(  # noqa: S603 Beam's own command
-                [sys.executable, "-P", "-m", "tokenladder.pipelines.engines.attended", *command],
-                stdin=subprocess.PIPE,  # its end, when this process ends
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the server
-            )
-            self._process = process
-            atexit.register(self.stop)
-            if not _answers(address, process):
-                status = process.poll()
-                self.stop()
-                log.seek(0)
-                said = log.read().decode(errors="replace").splitlines()[-LINES:]
-                how = "does not answer" if status is None else f"ended with exit status {status}"
-                first = f"The job server of {self._engine} {how}: {' '.join(command)}"
-                raise store.UserError("\n".join([first, *said]))
+        log = tempfile.TemporaryFile()  # noqa: SIM115 of no name, so that nothing is left; it is closed with the server
+        process = subprocess.Popen(  # noqa: S603 Beam's own command
+            [sys.executable, "-P", "-m", "tokenladder.pipelines.engines.attended", *command],
+            stdin=subprocess.PIPE,  # its end, when this process ends
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the server
+        )
+        self._end = weakref.finalize(self, _end, process, log)  # a program of many builds has no Java of an earlier one
+        self._log = log
+        if not _answers(address, process):
+            status = process.poll()
+            said = self.said().decode(errors="replace").splitlines()[-LINES:]
+            self.stop()
+            how = "does not answer" if status is None else f"ended with exit status {status}"
+            first = f"The job server of {self._engine} {how}: {' '.join(command)}"
+            raise store.UserError("\n".join([first, *said]))
+
+    def said(self) -> bytes:
+        """What it has printed, the last `LOG_BYTES` of it; nothing if it does not run."""
+        if self._log is None:
+            return b""
+        size = os.fstat(self._log.fileno()).st_size
+        # by position: the server writes on where the file's own one is
+        return os.pread(self._log.fileno(), LOG_BYTES, max(0, size - LOG_BYTES))
 
     def stop(self) -> None:
         """End it, if it was started."""
-        if self._process is not None:
-            assert self._process.stdin is not None  # noqa: S101 it is a pipe
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
-            self._process.wait()
-            self._process = self._address = None
-            atexit.unregister(self.stop)
+        if self._end is not None:
+            self._end()
+            self._end = self._log = self._address = None
+
+
+def _end(process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    """End a server by closing the standard input of the one who attends it."""
+    log.close()
+    assert process.stdin is not None  # noqa: S101 it is a pipe
+    with contextlib.suppress(OSError):
+        process.stdin.close()
+    process.wait()
 
 
 def _answers(address: str, process: subprocess.Popen[bytes]) -> bool:

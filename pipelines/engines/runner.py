@@ -27,7 +27,9 @@ class Runner:
         dry: Whether it only makes a job and runs nothing.
         pieces: Into how many elements a list of tasks is cut when the graph is made; 0 where the engine spreads them.
         say: What the user should know, a line each.
+        job_service: Whether pipelines are sent to a job service, which gives errors back as its own texts.
         serve: Starts the engine's job server, unless it runs, and gives its address; one for all pipelines of a build.
+        server_log: Gives what that job server has printed.
         look: Runs a function with arguments on every worker, where the engine can; it raises what the function raises.
     """
 
@@ -38,7 +40,9 @@ class Runner:
     dry: bool = False
     pieces: int = 0
     say: list[str] = dataclasses.field(default_factory=list)
+    job_service: bool = False
     serve: Callable[[], str] | None = None
+    server_log: Callable[[], bytes] | None = None
     look: Callable[..., None] | None = None
 
     def settings(self, tasks: int) -> tuple[Any, int]:

@@ -194,7 +194,7 @@ def _prism(options: Any, arguments: Sequence[str]) -> Runner:
     prism.prism_location = binary
     logging.getLogger("PrismJobServer").propagate = False  # it reports each worker that it ends; failures are raised
     logging.getLogger("apache_beam.utils.subprocess_server").setLevel(logging.ERROR)  # says at the end that it ends it
-    return Runner("PrismRunner", options, elsewhere=_environment(options))
+    return Runner("PrismRunner", options, elsewhere=_environment(options), job_service=True)
 
 
 def _prism_version(binary: str) -> str | None:
@@ -216,7 +216,7 @@ def _portable(options: Any, _: Sequence[str]) -> Runner:
             " tokenladder-worker), EXTERNAL (a worker pool) or DOCKER (an image)."
         )
     elsewhere = _environment(options, away=away)
-    return Runner(name, options, elsewhere=elsewhere)
+    return Runner(name, options, elsewhere=elsewhere, job_service=True)
 
 
 def _flink(options: Any, arguments: Sequence[str]) -> Runner:
@@ -259,8 +259,9 @@ def _job_server(options: Any, arguments: Sequence[str], engine: str, jar: str | 
     away = bool(master) and not _is_here(_reach(f"--{engine}_master", re.sub(r"^\w+://", "", master)))
     of = re.search(r"job-server-([\d.]+\d)\.jar$", jar or "")  # as Apache Beam names its own
     say = [f"{jar} is of Beam {of[1]}, and Beam here is {version}: it may fail"] if of and of[1] != version else []
-    serve = JobServer(engine, options).address
-    return Runner(name, options, elsewhere=_environment(options, away=away), say=say, serve=serve)
+    server, elsewhere = JobServer(engine, options), _environment(options, away=away)
+    started: dict[str, Any] = {"serve": server.address, "server_log": server.said}
+    return Runner(name, options, elsewhere=elsewhere, say=say, job_service=True, **started)
 
 
 def _environment(options: Any, *, away: bool = False) -> bool:

@@ -25,7 +25,7 @@ logging.getLogger().setLevel(_level)
 
 from ..files import store  # noqa: E402 after Beam
 from ..watch import notes  # noqa: E402 after Beam
-from . import isolate, worker  # noqa: E402 after Beam
+from . import failures, isolate, worker  # noqa: E402 after Beam
 from .targets import resolve  # noqa: E402 the same
 
 if TYPE_CHECKING:
@@ -233,14 +233,15 @@ def run(transform: beam.PTransform, options: Any, *, dry: bool = False) -> None:
     try:
         pipeline = beam.Pipeline(options=options)
         pipeline | transform
-        result = pipeline.run()
-        if dry:
-            return
-        try:
-            result.wait_until_finish()
-        finally:
-            if hasattr(result, "client"):  # Dask's, one for each pipeline, which nothing else closes
-                result.client.close()
+        with failures.quiet_jobs():
+            result = pipeline.run()
+            if dry:
+                return
+            try:
+                result.wait_until_finish()
+            finally:
+                if hasattr(result, "client"):  # Dask's, one for each pipeline, which nothing else closes
+                    result.client.close()
     finally:
         beams.setLevel(level)
 

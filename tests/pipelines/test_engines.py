@@ -7,6 +7,7 @@ bench/engines.py does the same at size.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -18,7 +19,13 @@ import pytest
 from tokenladder.pipelines.engines.engine import Engine
 from tokenladder.pipelines.files import store
 
-pytestmark = pytest.mark.cluster
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(
+        not os.environ.get("TOKENLADDER_ENGINES"),
+        reason="set TOKENLADDER_ENGINES=1 to start engines of other processes",
+    ),
+]
 ENGINES = ["multi_processing", "prism-loopback", "prism-process", "prism-external", "dask"]
 JAVA = [f"{kind}-{where}" for kind in ("flink", "spark") for where in ("loopback", "process", "external")]
 JAVA.append("flink-cluster")
@@ -40,8 +47,6 @@ def start(clusters):
     """Engines that can be started here, or the reason why one is not."""
 
     def begin(name, folder, workers=2):
-        if not os.environ.get("TOKENLADDER_ENGINES"):
-            pytest.skip("set TOKENLADDER_ENGINES=1 to start engines of other processes")
         if (reason := clusters.absent(name)) is not None:
             pytest.skip(reason)
         return clusters.engine(name, folder, workers)
@@ -63,15 +68,15 @@ def study(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(study, tmp_path_factory):
-    """The study, built without Beam."""
-    return little.files(little.build(study, tmp_path_factory.mktemp("made") / "out").out)
+    """What gives the study, built in this process: once, and only if an engine of some test is here."""
+    return functools.cache(lambda: little.files(little.build(study, tmp_path_factory.mktemp("made") / "out").out))
 
 
 @pytest.mark.parametrize("name", [*ENGINES, *JAVA])
 def test_every_engine_gives_the_same_bytes(study, made, tmp_path, start, name):
     with start(name, tmp_path) as beam:
         other = little.build(study, tmp_path / "out", beam=beam)
-        assert little.differing(little.files(other.out), made) == []
+        assert little.differing(little.files(other.out), made()) == []
 
 
 @pytest.mark.parametrize("name", ["prism-process", "dask"])

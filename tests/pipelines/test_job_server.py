@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ LISTENS = """
 import os, socket, sys, time
 with open(os.path.join(os.path.dirname(__file__), "started"), "a") as file:
     file.write(f"{os.getpid()}\\n")
+print("serving", flush=True)
 server = socket.create_server(("127.0.0.1", int(sys.argv[sys.argv.index("--job-port") + 1])))
 time.sleep(60)
 """
@@ -66,8 +68,26 @@ def test_all_pipelines_have_one_job_server(chosen, tmp_path, engine):
     assert first == second
     socket.create_connection(("127.0.0.1", int(first.rpartition(":")[2])), timeout=5).close()
     (pid,) = map(int, (tmp_path / "started").read_text().split())
+    assert runner.server_log() == b"serving\n"
     runner.serve.__self__.stop()
     assert not alive(pid)
+    assert runner.server_log() == b""
+
+
+def test_a_job_server_ends_with_the_build_that_started_it(chosen, tmp_path):
+    runner = chosen(LISTENS)
+    runner.settings(1)
+    pid = int((tmp_path / "started").read_text())
+    del runner
+    gc.collect()
+    assert not alive(pid)
+
+
+def test_the_end_of_a_long_log_is_kept(chosen, monkeypatch):
+    monkeypatch.setattr("tokenladder.pipelines.engines.job_server.LOG_BYTES", 5)
+    runner = chosen(LISTENS)
+    runner.settings(1)
+    assert runner.server_log() == b"ving\n"
 
 
 def test_a_job_server_that_does_not_start_says_why(chosen, tmp_path):
