@@ -15,6 +15,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 START_SECONDS = 120.0
 
@@ -110,9 +111,17 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"nothing listens on port {port}: {process.args}")
 
 
+class Dask(NamedTuple):
+    """A Dask cluster: its address, and the processes of its scheduler and workers."""
+
+    address: str
+    scheduler: subprocess.Popen[bytes]
+    workers: list[subprocess.Popen[bytes]]
+
+
 @contextlib.contextmanager
-def dask_cluster(workers: int, folder: Path, *, threads: int = 1, preload: str | None = None) -> Iterator[str]:
-    """The address of a Dask scheduler with so many workers, each a process of its own.
+def dask_cluster(workers: int, folder: Path, *, threads: int = 1, preload: str | None = None) -> Iterator[Dask]:
+    """A Dask scheduler with so many workers, each a process of its own.
 
     Args:
         workers: Processes.
@@ -126,17 +135,18 @@ def dask_cluster(workers: int, folder: Path, *, threads: int = 1, preload: str |
     address = f"tcp://127.0.0.1:{port}"
     with contextlib.ExitStack() as stack:
 
-        def start(*words: object, port: int | None = None) -> None:
-            stack.enter_context(running(program("dask"), *words, port=port, log=folder / "dask.log"))
+        def start(*words: object, port: int | None = None) -> subprocess.Popen[bytes]:
+            return stack.enter_context(running(program("dask"), *words, port=port, log=folder / "dask.log"))
 
-        start("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard", "--no-show", port=port)
+        words = ["--host", "127.0.0.1", "--port", port, "--no-dashboard", "--no-show"]
+        scheduler, started = start("scheduler", *words, port=port), []
         extra = ["--preload", preload] if preload else []
         for n in range(workers):
             place = ["--local-directory", folder / f"worker-{n}", "--no-dashboard", "--no-nanny"]
-            start("worker", address, "--nthreads", threads, "--memory-limit", "0", *place, *extra)
+            started.append(start("worker", address, "--nthreads", threads, "--memory-limit", "0", *place, *extra))
         with distributed.Client(address, set_as_default=False, timeout=START_SECONDS) as client:
             client.wait_for_workers(workers, timeout=START_SECONDS)
-        yield address
+        yield Dask(address, scheduler, started)
 
 
 @contextlib.contextmanager
@@ -220,8 +230,8 @@ def engine(name: str, folder: Path, workers: int = 2) -> Iterator[list[str]]:
     kind, _, where = name.partition("-")
     mine = ["--runner=PrismRunner", f"--prism_location={prism()}"]
     if name == "dask":
-        with dask_cluster(workers, folder) as address:
-            yield ["--runner=DaskRunner", f"--dask_client_address={address}"]
+        with dask_cluster(workers, folder) as dask:
+            yield ["--runner=DaskRunner", f"--dask_client_address={dask.address}"]
     elif name == "flink-cluster":
         with worker_pool(folder) as pool, flink_cluster(workers, folder) as address:
             jar = job_server(kind) or ""

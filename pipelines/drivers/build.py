@@ -71,7 +71,7 @@ def build(plan: Plan, report: Reporter, beam: Sequence[str] = (), *, shared: boo
         if not kernels.are_compiled():
             report.say("Kernels are compiled where they are first used, once for an installation: a minute or two.")
         journal = Journal(plan.out, plan.study.settings.name)
-        engine.notes = journal.notes
+        engine.notes, engine.say = journal.notes, report.say
         with report.to(journal):
             made = _run(plan, report, engine)
         _sweep(plan)  # of children that died, and of those that an earlier driver's death left running at the start

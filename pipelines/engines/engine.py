@@ -16,7 +16,7 @@ from . import failures, runners, spill, worker
 from .runner import DryRun, check_workers, missing_package
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from apache_beam import PTransform
 
@@ -36,6 +36,7 @@ class Engine:
         folder: Where lists of tasks are written; every worker must reach it.
         arguments: Beam's own options; never part of a fingerprint.
         notes: Folder in which workers keep notes for people; none unless a build names it.
+        say: Tells the user a line; nobody unless a build does.
     """
 
     def __init__(self, folder: str, arguments: Sequence[str] = ()) -> None:
@@ -47,6 +48,7 @@ class Engine:
         self.folder = folder
         self.arguments = tuple(arguments)
         self.notes = ""
+        self.say: Callable[[str], None] = lambda _: None
         if arguments:
             self._look_at_workers()
 
@@ -163,7 +165,7 @@ class Engine:
         from .transforms import run
 
         try:
-            run(transform, options, dry=self.runner.dry)
+            run(transform, options, say=self.say, dry=self.runner.dry)
         except Exception as error:
             found = _CARRIED.search(str(error))
             if found is None:

@@ -26,7 +26,8 @@ _HEADING = re.compile(r"^Pipeline \S+ failed in state \w+: ")
 _WHERE = re.compile(r" \[while running '.*'\]$")
 _CAUSE = re.compile(r"(?:Caused by|ExecutionException): (.+)")
 _CLASS = re.compile(r"^(?:[a-z]\w*\.)+(?=[A-Z]\w*: )")
-_GONE = "CANCELLED: client cancelled"
+_GONE = re.compile(r"CANCELLED: client cancelled|SDK worker disconnected")
+"""Java's and Prism's words for a worker whose connection broke."""
 
 
 class JobError(RuntimeError):
@@ -54,8 +55,8 @@ def last_error(text: str) -> str:
         lines = [causes[-1] if causes else lines[0]]
     said = "\n".join(_CLASS.sub("", line)[:WIDTH] for line in lines[:LINES])
     said = _WHERE.sub("", said)
-    if _GONE in said:  # Java's word for a worker whose connection broke
-        return f"a worker process ended, or its connection broke ({_GONE})"
+    if (gone := _GONE.search(said)) is not None:
+        return f"a worker process ended, or its connection broke ({gone[0]})"
     return said
 
 

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import store
+from . import dask_wait
 from .job_server import JobServer
 from .processors import processors
 from .runner import Runner
@@ -309,6 +310,7 @@ def _dask(options: Any, _: Sequence[str]) -> Runner:
     import distributed
     from apache_beam.runners.dask.dask_runner import DaskOptions
 
+    dask_wait.hush()
     given = options.view_as(DaskOptions)
     _view(options, "StandardOptions").runner = _DASK
     if not given.address and not given.scheduler_file:

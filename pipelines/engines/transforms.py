@@ -25,11 +25,11 @@ logging.getLogger().setLevel(_level)
 
 from ..files import store  # noqa: E402 after Beam
 from ..watch import notes  # noqa: E402 after Beam
-from . import failures, isolate, worker  # noqa: E402 after Beam
+from . import dask_wait, failures, isolate, worker  # noqa: E402 after Beam
 from .targets import resolve  # noqa: E402 the same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 def _say_nothing(*_: object, **__: object) -> None:
@@ -215,12 +215,13 @@ class ExchangeArrays(beam.PTransform):
         return pairs
 
 
-def run(transform: beam.PTransform, options: Any, *, dry: bool = False) -> None:
+def run(transform: beam.PTransform, options: Any, *, say: Callable[[str], None], dry: bool = False) -> None:
     """Run a pipeline of one transform to its end.
 
     Args:
         transform: The transform.
         options: Beam's; they may be changed.
+        say: Tells the user a line, such as what is waited for.
         dry: Whether the options only have a job made: there is no end to wait for.
 
     Raises:
@@ -234,14 +235,19 @@ def run(transform: beam.PTransform, options: Any, *, dry: bool = False) -> None:
         pipeline = beam.Pipeline(options=options)
         pipeline | transform
         with failures.quiet_jobs():
-            result = pipeline.run()
+            try:
+                result = pipeline.run()
+            except OSError as error:
+                raise dask_wait.explain(error, options) from None
             if dry:
                 return
-            try:
+            if not hasattr(result, "client"):
                 result.wait_until_finish()
+                return
+            try:
+                dask_wait.wait(result.client, result.futures, say)
             finally:
-                if hasattr(result, "client"):  # Dask's, one for each pipeline, which nothing else closes
-                    result.client.close()
+                result.client.close()  # one for each pipeline, which nothing else closes
     finally:
         beams.setLevel(level)
 

@@ -109,10 +109,10 @@ def test_a_dask_worker_of_another_version_is_refused_before_any_work(tmp_path, s
     start("dask", tmp_path)
     older = "import tokenladder; tokenladder.__version__ = '0.0.1'"
     with (
-        clusters.dask_cluster(1, tmp_path, preload=older) as address,
+        clusters.dask_cluster(1, tmp_path, preload=older) as dask,
         pytest.raises(store.UserError, match=r"has tokenladder 0\.0\.1 \(.*\), not "),
     ):
-        Engine(str(tmp_path / "store"), ["--runner=DaskRunner", f"--dask_client_address={address}"])
+        Engine(str(tmp_path / "store"), ["--runner=DaskRunner", f"--dask_client_address={dask.address}"])
 
 
 def test_a_dask_cluster_that_is_none(tmp_path, start):
