@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from ..engines.processors import processors
 from . import crawl, pages
 
 if TYPE_CHECKING:
@@ -211,8 +212,8 @@ def make_corpus(
         folder: to be made; its parent too.
         packages: what to take; by default `installed_packages()`.
         limits: how much to take.
-        workers: processes, by default two, or one on a machine with one core. With one, the work is done in this
-            process; with more, a script that calls this needs the usual guard `if __name__ == "__main__":`.
+        workers: processes, by default one for each processor. With one, the work is done in this process; with more, a
+            script that calls this needs the usual guard `if __name__ == "__main__":`.
 
     Raises:
         FileExistsError: The folder holds something else.
@@ -230,7 +231,7 @@ def make_corpus(
     shutil.rmtree(partial, ignore_errors=True)
     chosen = _draw(packages, limits)
     files, code_bytes = _copy(chosen, partial / "code")
-    crawled = _crawl(chosen, partial / "web", limits.crawl, workers or min(2, os.cpu_count() or 1))
+    crawled = _crawl(chosen, partial / "web", limits.crawl, workers or processors())
     if not files or not crawled:
         raise ValueError("The packages hold no source files with docstrings: nothing to make a corpus from.")
     card = {
