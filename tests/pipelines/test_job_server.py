@@ -95,7 +95,7 @@ def test_a_job_server_that_does_not_start_says_why(chosen, tmp_path):
     with pytest.raises(store.UserError) as error:
         runner.settings(1)
     told = str(error.value).splitlines()
-    assert told[0].startswith(f"The job server of spark ended with exit status 3: {tmp_path / 'java'} --add-opens=")
+    assert told[0].startswith(f"The job server of spark ended with exit status 3: {tmp_path / 'java'} -XX:Tiered")
     assert "--spark-master-url local[2]" in told[0]
     assert told[-1] == "Error: no main class"
 
@@ -118,7 +118,7 @@ def test_a_jar_that_cannot_be_fetched(chosen, tmp_path):
 
 def test_a_job_server_that_never_answers(chosen, monkeypatch):
     monkeypatch.setattr("tokenladder.pipelines.engines.job_server.START_SECONDS", 0.5)
-    with pytest.raises(store.UserError, match=r"The job server of flink does not answer: .*java -jar "):
+    with pytest.raises(store.UserError, match=r"The job server of flink does not answer: .*java -XX:.* -jar "):
         chosen("import time; print('still loading', flush=True); time.sleep(60)").settings(1)
 
 
