@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,9 +48,7 @@ LED = np.dtype(
 
 def located(source: Source) -> str:
     """A source as JSON, with absolute paths, so that every worker finds its files."""
-    paths = tuple(store.absolute(path) for path in source.paths)
-    views = None if source.views is None else store.absolute(source.views)
-    return json.dumps(asdict(replace(source, path=paths, views=views)))
+    return json.dumps(asdict(source.located()))
 
 
 def list_slices(source: str) -> Iterator[str]:

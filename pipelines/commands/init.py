@@ -18,9 +18,10 @@ import click
 def init(paths: tuple[str, ...], study: Path, name: str | None, *, force: bool, quiet: bool) -> None:
     """Write a commented study for PATHs: WARC, WET, HTML, JSONL or Parquet files, archives, or source code.
 
-    A PATH is a file, a folder or a glob, local, s3:// or gs://. Some records of each are read, for languages and how
-    much text there is; budgets are proposed that the text can carry. Beside the study, study.schema.json lets editors
-    know its keys.
+    A PATH is a file, a folder or a glob, local, s3:// or gs://. Virtual environments, node_modules and results of
+    TokenLadder below it are left out, by a key `exclude` of the study. Some records of each are read, for
+    languages and how much text there is; budgets are proposed that the text can carry. Beside the study,
+    study.schema.json lets editors know its keys.
 
     Example: tokenladder init crawl/ checkout/ --study first/study.toml
     """
@@ -29,18 +30,21 @@ def init(paths: tuple[str, ...], study: Path, name: str | None, *, force: bool, 
     from ..files.folders import need_folder
     from ..study.file import parse
     from ..study.json_schema import study_schema
+    from .not_input import own_files
     from .propose import propose
     from .prospect import find_sources, look_into
 
     if study.exists() and not force:
         raise store.UserError(f"{study}: there is such a file. Name another with --study, or replace it with --force.")
     need_folder(str(study.parent), "--study")
-    found = find_sources(list(dict.fromkeys(store.absolute(path) for path in paths)))
+    found = find_sources(list(dict.fromkeys(store.absolute(path) for path in paths)), own_files(str(study.resolve())))
     looked = []
     for one in found:
         if not quiet:
             files = f"{one.files:,} file{'s' * (one.files != 1)}"
             click.echo(f"Looking into {one.name}: {one.source.format}, {files}", err=True)
+            for folder, kind in one.left_out.items():
+                click.echo(f"  not read: {folder}, {kind}", err=True)
         try:
             looked.append((one, look_into(one)))
         except PermissionError as error:

@@ -14,8 +14,6 @@ from .prospect import Found, Seen
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..formats import Source
-
 BYTES_PER_TOKEN = 4.5
 """Of a tokenizer that is trained on the text: more than most have, so that budgets are rather too small."""
 
@@ -218,7 +216,12 @@ train = {{ vocabulary = {vocabulary}, model = "bpe", bytes = "{size}" }}
 
 def _source(found: Found, seen: Seen, folder: str) -> str:
     source = found.source
-    lines = [f"[sources.{found.name}]", f'format = "{source.format}"', f"path   = {json.dumps(_path(source, folder))}"]
+    path = json.dumps(_path(source.paths[0], folder))
+    lines = [f"[sources.{found.name}]", f'format = "{source.format}"', f"path   = {path}"]
+    if source.exclude:
+        lines.append("exclude = [                    # environments, earlier results, what stands beside this file")
+        lines += [f"  {json.dumps(_path(one, folder))}," for one in source.exclude]
+        lines.append("]")
     if source.format in {"jsonl", "parquet"}:
         lines += [f"{key:<6} = {json.dumps(getattr(source, key))}" for key in ("text", "id", "date")]
     if source.format in {"tar", "zip"}:
@@ -234,9 +237,8 @@ def _source(found: Found, seen: Seen, folder: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _path(source: Source, folder: str) -> str:
+def _path(path: str, folder: str) -> str:
     """The path from the study's folder on where both are below the working directory: such a project can be moved."""
-    path = source.paths[0]
     if store.is_remote(path):
         return path
     here = store.absolute(".")

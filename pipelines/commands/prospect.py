@@ -10,7 +10,7 @@ import collections
 import itertools
 import re
 import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -22,6 +22,7 @@ from ..engines import isolate
 from ..files import store
 from ..formats import Slice, Source, documents
 from ..formats.source import VCS_FOLDERS
+from .not_input import find_not_input, is_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -59,12 +60,14 @@ class Found:
         source: How to read it.
         files: How many files.
         bytes: Of these.
+        left_out: Folders below it that are not read, and what each is.
     """
 
     name: str
     source: Source
     files: int
     bytes: int
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -106,11 +109,12 @@ class Seen:
                 setattr(self, name, getattr(self, name) + value)
 
 
-def find_sources(paths: Sequence[str]) -> list[Found]:
+def find_sources(paths: Sequence[str], own: Sequence[str] = ()) -> list[Found]:
     """The sources that some paths could be, told by the names of files.
 
     Args:
         paths: Files, folders or globs, absolute, local, s3:// or gs://.
+        own: Files and folders that the study itself will have, which it does not read.
 
     Raises:
         UserError: A path names nothing, or nothing that could be read.
@@ -124,9 +128,18 @@ def find_sources(paths: Sequence[str]) -> list[Found]:
             raise store.UserError(f"{path}: {error.filename or path} may not be read: permission denied.") from error
         if not files:
             raise store.UserError(f"{path}: {_nothing(path)}")
+        left_out = find_not_input(store.fixed_root(path), files)
+        files = [file for file in files if not is_below(file.path, (*left_out, *own))]
+        if not files:
+            what = "; ".join(f"{folder} ({kind})" for folder, kind in left_out.items()) or "the study's own files"
+            raise store.UserError(f"{path}: holds nothing to read but {what}. Name what is to be read all the same.")
         for one, source, listed in _sources(path, files):
             name = _unused(one, {other.name for other in found})
-            found.append(Found(name, source, len(listed), sum(file.size for file in listed)))
+            root = store.fixed_root(source.paths[0])
+            mine = {folder: kind for folder, kind in left_out.items() if is_below(folder, [root])}
+            exclude = (*mine, *(each for each in own if is_below(each, [root]) and each != root))
+            size = sum(file.size for file in listed)
+            found.append(Found(name, replace(source, exclude=exclude), len(listed), size, mine))
     return found
 
 

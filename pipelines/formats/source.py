@@ -38,6 +38,7 @@ class Source:
     Attributes:
         format: How the files are read: warc, wet, html, jsonl, parquet, tree, tar, zip.
         path: File, folder or glob, or a list of them; local, s3:// or gs://.
+        exclude: Files, folders or globs, written as `path` is, whose files are not read.
         extract: How HTML becomes text: resiliparse, trafilatura (an extra), or none (the HTML itself).
         text: Field or column that holds the text (jsonl, parquet).
         id: Field or column that names a document; its position stands in where a record has none (jsonl, parquet).
@@ -55,6 +56,7 @@ class Source:
 
     format: str
     path: str | tuple[str, ...]
+    exclude: tuple[str, ...] = ()
     extract: Literal["resiliparse", "trafilatura", "none"] = "resiliparse"
     text: str = "text"
     id: str = "id"
@@ -79,6 +81,8 @@ class Source:
             raise ValueError(f"format {self.format!r} is not known. Known: {', '.join(FORMATS)}{hint}")
         if not self.paths or not all(self.paths):
             raise ValueError("path is empty. Give a file, a folder, a glob, or a list of them")
+        if not all(self.exclude):
+            raise ValueError("exclude has an empty path. Give files, folders or globs, or leave it out")
         if not 1 <= self.max_document <= LARGEST_DOCUMENT:
             raise ValueError(f"max_document is {self.max_document}. Give bytes from 1 to {LARGEST_DOCUMENT}")
         if not 1 <= self.part_bytes <= 2**31:
@@ -94,6 +98,12 @@ class Source:
     def paths(self) -> tuple[str, ...]:
         """The paths, also where there is one."""
         return (self.path,) if isinstance(self.path, str) else tuple(self.path)
+
+    def located(self, folder: str = "") -> Source:
+        """The same with absolute paths; relative ones start at a folder, by default the working one."""
+        paths, exclude = (tuple(store.absolute(one, folder) for one in given) for given in (self.paths, self.exclude))
+        views = None if self.views is None else store.absolute(self.views, folder)
+        return dataclasses.replace(self, path=paths, exclude=exclude, views=views)
 
     @property
     def _has_pages(self) -> bool:
@@ -128,10 +138,12 @@ class Source:
         return used
 
     def list_files(self) -> list[File]:
-        """Every file that `path` names, each once, sorted by path. Folders of version control are not entered.
+        """Every file that `path` names and `exclude` does not, each once, sorted by path.
+
+        Folders of version control are not entered.
 
         Raises:
-            UserError: A path names nothing, or a storage that is not known.
+            UserError: A path names nothing, nothing is left of all, or a storage that is not known.
             OSError: The storage cannot be read.
         """
         skip = VCS_FOLDERS if self.format == "tree" else frozenset()
@@ -143,6 +155,11 @@ class Source:
                     f"{path}: no such file. Check the path, or write a glob of files such as 'crawl/*.gz' or 'code/**'."
                 )
             found |= {file.path: file for file in files}
+        for path in self.exclude:
+            for file in store.list_files(path, skip_folders=skip):
+                found.pop(file.path, None)
+        if not found:
+            raise store.UserError(f"{', '.join(self.paths)}: exclude leaves no file of it. Exclude less.")
         return [found[path] for path in sorted(found)]
 
     def root(self, files: Sequence[File]) -> str:

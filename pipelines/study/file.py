@@ -108,7 +108,7 @@ def parse(text: str, path: str) -> Study:
     if mistakes:
         raise StudyError(path, mistakes)
     assert settings is not None  # noqa: S101 no mistake was found
-    located = {name: _located(source, folder) for name, source in sources.items() if source is not None}
+    located = {name: source.located(folder) for name, source in sources.items() if source is not None}
     families = {name: score for name, score in scores.items() if score is not None}
     study = Study(settings, located, families, tokenizer, folder, text, weight_files)
     check_inherited(study, mistakes)
@@ -116,12 +116,6 @@ def parse(text: str, path: str) -> Study:
     if mistakes:
         raise StudyError(path, mistakes)
     return study
-
-
-def _located(source: Source, folder: str) -> Source:
-    paths = (source.path,) if isinstance(source.path, str) else source.path
-    views = None if source.views is None else store.absolute(source.views, folder)
-    return dataclasses.replace(source, path=tuple(store.absolute(path, folder) for path in paths), views=views)
 
 
 _NEEDED = {

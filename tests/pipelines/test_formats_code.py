@@ -14,6 +14,7 @@ from collections import Counter
 import pytest
 import zstandard
 
+from tokenladder.pipelines.files.store import UserError
 from tokenladder.pipelines.formats import Source, documents
 from tokenladder.pipelines.formats import streams as streams_module
 from tokenladder.pipelines.formats import zip_files as zip_module
@@ -136,6 +137,26 @@ def test_version_control_and_links_stay_out(tmp_path):
         ("a.py", None), ("again.py", "link"), ("broken", "link"), ("leaves", "link"), ("loop", "link"),
     ]  # fmt: skip
     assert {row["outcome"] for row in rows[1:]} == {"dropped"}
+
+
+def test_what_is_excluded_is_not_listed(tmp_path):
+    for name in ("a/x.py", "a/b/y.py", "a/b/z.js", "c.js"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+
+    def left(*exclude):
+        source = Source("tree", str(tmp_path), exclude=tuple(f"{tmp_path}/{one}" for one in exclude))
+        return [file.path.removeprefix(f"{tmp_path}/") for file in source.list_files()]
+
+    assert left() == ["a/b/y.py", "a/b/z.js", "a/x.py", "c.js"]
+    assert left("a/b", "gone") == ["a/x.py", "c.js"]
+    assert left("**/*.js", "a/x.py") == ["a/b/y.py"]
+    with pytest.raises(UserError, match=f"{tmp_path}: exclude leaves no file of it. Exclude less."):
+        left("**")
+    with pytest.raises(ValueError, match="exclude has an empty path"):
+        Source("tree", "a", exclude=("",))
+    located = Source("tree", "a", exclude=("a/b", "/c")).located("/data")
+    assert (located.paths, located.exclude) == (("/data/a",), ("/data/a/b", "/c"))
 
 
 def test_the_nearest_licence_is_found_across_slices(tmp_path):

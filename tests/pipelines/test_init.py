@@ -101,6 +101,53 @@ def test_the_look_is_the_same_in_a_child_process_and_does_not_depend_on_the_cloc
     isolate.POOL.close()
 
 
+@pytest.mark.usefixtures("_here")
+def test_environments_and_earlier_results_below_a_path_are_not_read_and_told(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    rows = [{"id": f"m{n}", "text": f"def f{n}(x):\n    return x + {n}\n" * 30} for n in range(20)]
+    little.write_tree(home / "src", rows)
+    study = little.write_study(tmp_path, {"a": {"format": "tree", "path": str(home / "src")}})
+    little.build(study, home / "old" / "built", store=home / "shared")
+    below = "web/node_modules/x"
+    for name in (".venv/pyvenv.cfg", ".venv/lib/a.py", f"{below}/index.js", f"{below}/node_modules/y.js"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text("x = 1\n")
+    (home / "node_modules.py").write_text("x = 1\n" * 50)  # a file of that name is none
+    monkeypatch.chdir(home)
+    said = run("init", ".")
+    assert said.exit_code == 0, said.output
+    assert said.output.splitlines()[:5] == [
+        "Looking into home: tree, 21 files",
+        f"  not read: {home}/.venv, a virtual environment of Python",
+        f"  not read: {home}/old/built, a result of TokenLadder",
+        f"  not read: {home}/shared, a store of TokenLadder",
+        f"  not read: {home}/web/node_modules, packages of Node.js",
+    ]
+    left_out = [".venv", "old/built", "shared", "web/node_modules", "study.toml", "study.schema.json", "built"]
+    source = tomllib.loads(Path("study.toml").read_text())["sources"]["home"]
+    assert (source["path"], source["exclude"]) == (".", left_out)
+    before = json.loads(run("plan", "study.toml", "--json").output)
+    assert before["sources"]["home"]["files"] == 21
+    assert run("build", "study.toml", "--out", "built", "--quiet").exit_code == 0
+    Path("study.toml").write_text(Path("study.toml").read_text() + "# a word of mine\n")
+    after = json.loads(run("plan", "study.toml", "--out", "built", "--json").output)
+    assert after["sources"]["home"]["files"] == 21
+    # what is named itself is read, but for such folders below it
+    assert formats(home / "web" / "node_modules")["node_modules"][2] == 1
+
+
+def test_a_path_that_holds_no_input_is_told(tmp_path):
+    (tmp_path / "mine" / "env").mkdir(parents=True)
+    (tmp_path / "mine" / "env" / "pyvenv.cfg").write_text("home = /usr\n")
+    message = (
+        f"{tmp_path}/mine: holds nothing to read but {tmp_path}/mine/env (a virtual environment of Python). "
+        "Name what is to be read all the same."
+    )
+    with pytest.raises(UserError, match=re.escape(message)):
+        find_sources([str(tmp_path / "mine")])
+    assert formats(tmp_path / "mine" / "env")["env"][2] == 1
+
+
 def formats(*paths):
     return {
         one.name: (one.source.format, one.source.paths[0], one.files) for one in find_sources([str(p) for p in paths])
