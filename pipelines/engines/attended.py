@@ -2,11 +2,12 @@
 
 `python -m tokenladder.pipelines.engines.attended COMMAND …` runs the command until its standard input closes: a pipe to
 the process that started it closes at that one's death, kill -9 included. Without this, a server would outlive it for
-good.
+good. What the command started itself, such as an engine's workers, ends with it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -30,11 +31,14 @@ def _end_with_input(process: subprocess.Popen[bytes]) -> None:
 
 def main() -> int:
     """Run the command that the arguments are; its exit status."""
-    process = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)  # noqa: S603 what the caller asks for
+    process = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603 as asked for
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, lambda *_: process.terminate())
     threading.Thread(target=_end_with_input, args=[process], daemon=True).start()
-    return process.wait()
+    status = process.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    return status
 
 
 if __name__ == "__main__":

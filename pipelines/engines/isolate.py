@@ -39,7 +39,8 @@ STALL_SECONDS = 120.0
 """A child that stays at one record for so long is taken for hung."""
 
 BATCH_STALLS = 8
-"""A child that works on one batch for so many times as long is taken for hung, too: 16 minutes for at most 32 MiB."""
+"""A child that works on one batch for so many times as long is taken for hung, too: 16 minutes for at most 32 MiB; and
+one that uses no processor for so long between records, where it reads, writes and waits for a store."""
 
 ATTEMPTS = 3
 """How often work is tried that dies outside any record."""
@@ -115,7 +116,8 @@ class Child:
 
     def _read_line(self, stall: float, watch: Callable[[int], None]) -> bytes:
         assert self._process.stdout is not None  # noqa: S101 it is a pipe
-        seen, since = self._ordinal(), time.monotonic()
+        seen, since, used = self._ordinal(), time.monotonic(), self._processor_time()
+        batch = BATCH_STALLS * stall
         while b"\n" not in self._buffer:
             if self._selector.select(timeout=min(1.0, stall)):
                 chunk = os.read(self._process.stdout.fileno(), 1 << 16)
@@ -126,11 +128,21 @@ class Child:
                 seen, since = self._ordinal(), time.monotonic()
                 if seen >= 0:
                     watch(seen)
-            elif seen != NOWHERE and time.monotonic() - since > (stall if seen >= 0 else BATCH_STALLS * stall):
+            elif seen == NOWHERE and (now := self._processor_time()) != used:
+                since, used = time.monotonic(), now
+            elif (seen != NOWHERE or used) and time.monotonic() - since > (stall if seen >= 0 else batch):
                 self.close()
                 raise ChildDiedError(seen, "timed out")
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
+
+    def _processor_time(self) -> tuple[str, ...]:
+        """What the process has used of processors, user and system; empty where the machine does not tell."""
+        try:
+            with open(f"/proc/{self._process.pid}/stat", encoding="ascii", errors="replace") as file:
+                return tuple(file.read().rpartition(")")[2].split()[11:13])
+        except OSError:
+            return ()
 
     def _ordinal(self) -> int:
         return int.from_bytes(self._map[:8], sys.byteorder, signed=True)

@@ -1,4 +1,4 @@
-"""Job servers of Flink and Spark: started when the first pipeline of a build runs, and one for all of its pipelines.
+"""Job servers of Flink, Spark and Prism: started when the first pipeline of a build runs, and one for all of them.
 
 Beam's own runners start a Java machine for each pipeline, a dozen for a build, which all live until the process ends.
 One takes 5 to 30 seconds to start on two cores and some 300 MB. Most of its processor time was Java's compiling of
@@ -23,6 +23,9 @@ from ..files import store
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+SERVERS = {"flink": "FlinkJarJobServer", "spark": "SparkJarJobServer", "prism": "PrismJobServer"}
+"""Beam's classes that know a server's command, by engine."""
+
 START_SECONDS = 180.0
 """How long a job server may take until it answers; the first Java machine of a busy laptop took 30."""
 
@@ -44,7 +47,7 @@ class JobServer:
         """Keep which one, and Beam's options, which name its jar, Java, ports and the cluster's address.
 
         Args:
-            engine: `flink` or `spark`.
+            engine: `flink`, `spark` or `prism`.
             options: Beam's.
         """
         self._engine = engine
@@ -61,7 +64,7 @@ class JobServer:
         """
         if self._address is None:
             module = importlib.import_module(f"apache_beam.runners.portability.{self._engine}_runner")
-            server = getattr(module, f"{self._engine.capitalize()}JarJobServer")(self._options)
+            server = getattr(module, SERVERS[self._engine])(self._options)
             try:
                 (java, *words), address = server.subprocess_cmd_and_endpoint()
             except (RuntimeError, OSError, ValueError) as error:  # its jar is at an address, and cannot be fetched

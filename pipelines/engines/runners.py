@@ -20,7 +20,6 @@ import importlib
 import io
 import itertools
 import json
-import logging
 import mmap
 import os
 import platform
@@ -193,9 +192,11 @@ def _prism(options: Any, arguments: Sequence[str]) -> Runner:
     if (found := _prism_version(binary)) not in {None, version}:
         raise store.UserError(f"{binary} is Prism {found}, but Beam here is {version}: {get}")
     prism.prism_location = binary
-    logging.getLogger("PrismJobServer").propagate = False  # it reports each worker that it ends; failures are raised
-    logging.getLogger("apache_beam.utils.subprocess_server").setLevel(logging.ERROR)  # says at the end that it ends it
-    return Runner("PrismRunner", options, elsewhere=_environment(options), job_service=True)
+    if not any(argument.startswith("--prism_log_level") for argument in arguments):
+        prism.prism_log_level = "warn"
+    server = JobServer("prism", options)  # Beam's own would outlive this process, were it killed
+    started: dict[str, Any] = {"serve": server.address, "server_log": server.said}
+    return Runner("PrismRunner", options, elsewhere=_environment(options), job_service=True, **started)
 
 
 def _prism_version(binary: str) -> str | None:

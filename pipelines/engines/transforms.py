@@ -23,7 +23,7 @@ from apache_beam.runners.worker import sdk_worker  # noqa: E402 the same
 
 logging.getLogger().setLevel(_level)
 
-from ..files import store  # noqa: E402 after Beam
+from ..files import patience, store  # noqa: E402 after Beam
 from ..watch import notes  # noqa: E402 after Beam
 from . import dask_wait, failures, isolate, worker  # noqa: E402 after Beam
 from .targets import resolve  # noqa: E402 the same
@@ -73,6 +73,7 @@ class Checked(beam.DoFn):
 
     def setup(self) -> None:
         """Refuse to work where the code is another one."""
+        patience.ANSWERED.set()
         if self._wanted is not None:
             with _carrying():
                 worker.check(self._wanted, self._listing)

@@ -9,6 +9,7 @@ twice: a put gives the same bytes under the same key, a read reads again.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
@@ -23,12 +24,28 @@ T = TypeVar("T")
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds before each further try; a bucket that throttles doubles what it bears within some minutes."""
 
+TELL_SECONDS = 3.0
+"""After so long a person is told what is waited for."""
+
+AGAIN_SECONDS = 60.0
+"""Between two lines of one process; a bucket that throttles would have each thread tell."""
+
+FIRST_SECONDS = 15.0
+"""So long a host is tried that has not answered once: its address is likely wrong."""
+
+ANSWERED = threading.Event()
+"""Set when a host has answered this process, be it with an error. Workers set it: who started them had an answer."""
+
+_ABSENT = re.compile(r"curlCode: (?:6|7|28)\b|(?:Couldn't|Could not|Failed to) (?:resolve|connect)")
+
 _PASSES = re.compile(
     r"SLOW_DOWN|THROTTLING|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|REQUEST_TIME|NETWORK_CONNECTION|flush response stream"
     r"|HTTP status (?:code )?\(?(?:408|429|5\d\d)|UNAVAILABLE|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED|INTERNAL\b|Timeout",
 )
 """In the clients' messages: errors have no numbers there. Missing keys, permissions and credentials are not among them.
-A host that does not answer is, so a wrong endpoint is told after a minute or so."""
+A host that does not answer is, for a network may come back."""
+
+_told = [float("-inf")]
 
 
 def passes(error: OSError) -> bool:
@@ -44,16 +61,35 @@ def patiently(operation: Callable[[], T]) -> T:
     """The value of an operation, tried again as long as it fails with what passes.
 
     Raises:
-        OSError: What it raised last.
+        OSError: What it raised last; or that the host has never answered, which is told after `FIRST_SECONDS`.
     """
+    began = time.monotonic()
     for pause in PAUSES:
         try:
-            return operation()
+            value = operation()
         except OSError as error:
-            if not passes(error):
-                raise
+            _judge(error, time.monotonic() - began)
+        else:
+            ANSWERED.set()
+            return value
         time.sleep(pause * _share())
     return operation()
+
+
+def _judge(error: OSError, waited: float) -> None:
+    """Raise an error that another try would meet again, and tell of one that lasts."""
+    if not _ABSENT.search(str(error)):
+        ANSWERED.set()
+    if not passes(error):
+        raise error
+    if not ANSWERED.is_set() and waited > FIRST_SECONDS:
+        raise OSError(
+            f"The object store has not answered for {waited:.0f} s: {error}. Look at its address (AWS_ENDPOINT_URL,"
+            " STORAGE_EMULATOR_HOST, the bucket's region) and at this machine's network."
+        ) from error
+    if waited > TELL_SECONDS and time.monotonic() - _told[0] > AGAIN_SECONDS:
+        _told[0] = time.monotonic()
+        logging.getLogger("tokenladder").warning("The object store is away; trying again for a minute or so: %s", error)
 
 
 def _share() -> float:

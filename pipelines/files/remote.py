@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 S3_ATTEMPTS = 4
 """Tries of one request by the client, within a second or so."""
 
-GS_SECONDS = 60
-"""For so long the client tries one request. Its own default is fifteen minutes."""
+GS_SECONDS = 10
+"""For so long the client tries one request again. Its own default is fifteen minutes, in silence."""
 
 PART_BYTES = 5 << 20
 """From this size on an object is uploaded in parts: S3's smallest."""

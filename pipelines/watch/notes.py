@@ -129,12 +129,13 @@ def name_of(payload: dict[str, Any]) -> str:
 
 
 def read(folder: str) -> dict[str, Any]:
-    """The sum of all workers' notes: `stages` by name, and `now`, the tasks that were at work."""
+    """The sum of all workers' notes: `stages` by name, and `now`, the tasks at work, each with its `worker`."""
     stages: dict[str, dict[str, Any]] = {}
     now: list[dict[str, Any]] = []
     paths = [store.join(folder, name) for name in sorted(store.names(folder))]
-    for one in read_all(_read, paths):
-        now += one["now"]
+    for path, one in zip(paths, read_all(_read, paths), strict=True):
+        worker = path.rpartition("/")[2].removesuffix(".json")
+        now += [{**task, "worker": worker} for task in one["now"]]
         for stage, kept in one["stages"].items():
             if stage not in stages:
                 stages[stage] = kept

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 TERMINAL_SECONDS = 0.5
 PLAIN_SECONDS = 15.0
 
+STILL_SECONDS = 600.0
+"""A stage in which nothing was finished, and no record read, for so long is told of, with what is at work."""
+
 WIDE = 80
 """Columns of a terminal that has room for a bar, a rate and the time since the start."""
 
@@ -125,7 +128,10 @@ class Reporter:
 
             def tell() -> None:
                 finished = _count(done)
-                now = self._activity(one.label)
+                at_work = self._at_work(one.label)
+                now = _activity(at_work)
+                if one.stands_still((finished, now)):
+                    self.say(_still(one.label, at_work))
                 if update is not None:
                     update(finished, now)
                 else:
@@ -155,13 +161,12 @@ class Reporter:
                 task, completed=finished, description=escape(f"{one.label}{now}")
             )
 
-    def _activity(self, label: str) -> str:
-        """How far the tasks at work are, where their workers tell: what shows that a long one goes on."""
+    def _at_work(self, label: str) -> list[dict[str, Any]]:
+        """The tasks of a stage that are at work, where their workers tell."""
         if self._journal is None or not self._journal.begun:
-            return ""
+            return []
         plain = label.removesuffix(self._about)
-        records = [one["record"] for one in notes.read(self._journal.notes)["now"] if one["stage"] == plain]
-        return f", at record {sum(records):,} of {len(records)} at work" if sum(records) else ""
+        return [one for one in notes.read(self._journal.notes)["now"] if one["stage"] == plain]
 
     def _tell(self, one: _Stage, done: int) -> None:
         if self._journal is not None:
@@ -179,11 +184,20 @@ class _Stage:
 
     def __init__(self, label: str, total: int, megabytes: float) -> None:
         self.label, self.total, self.megabytes = label, total, megabytes
-        self._began = self._told = time.monotonic()
+        self._began = self._told = self._moved = time.monotonic()
+        self._last: Any = None
 
     def seconds(self) -> float:
         """Since it began."""
         return time.monotonic() - self._began
+
+    def stands_still(self, now: Any) -> bool:
+        """Whether what is known of it has been the same for long; true once for each such time."""
+        if now != self._last or time.monotonic() - self._moved > STILL_SECONDS:
+            same = bool(now == self._last)
+            self._last, self._moved = now, time.monotonic()
+            return same
+        return False
 
     def is_due(self) -> bool:
         """Whether the journal should hear of it again: as often as plain lines come."""
@@ -205,6 +219,19 @@ class _Stage:
             "unit": "MB/s" if self.megabytes else "parts/s",
             "left": round(seconds * (self.total - done) / done, 1) if done else None,
         }
+
+
+def _activity(at_work: Sequence[dict[str, Any]]) -> str:
+    """How far the tasks at work are: what shows that a long one goes on."""
+    records = [one["record"] for one in at_work]
+    return f", at record {sum(records):,} of {len(records)} at work" if sum(records) else ""
+
+
+def _still(label: str, at_work: Sequence[dict[str, Any]]) -> str:
+    """What to tell of a stage that stands still."""
+    first = min(at_work, key=lambda one: float(one["since"]), default=None)
+    since = "" if first is None else f"; longest at work: {first['worker']}, {first['task']}"
+    return f"{label}: nothing was finished for {STILL_SECONDS / 60:.0f} min{since}. A worker that hangs can be ended."
 
 
 def _rejected(summaries: Sequence[dict[str, Any]]) -> dict[str, int]:

@@ -90,7 +90,7 @@ def show(found: dict[str, Any]) -> None:
     for stage, (seconds, task) in sorted(slowest, key=lambda item: -item[1][0])[: notes.SLOWEST]:
         console.print(f"slow: {seconds:.1f} s in {stage}: {task}", markup=False)
     for one in sorted(found["now"], key=lambda one: float(one["since"])):
-        told = f"at work for {_time(time.time() - one['since'])} in {one['stage']}: {one['task']}"
+        told = f"at work for {_time(time.time() - one['since'])} in {one['stage']}, {one['worker']}: {one['task']}"
         console.print(told + (f", record {one['record']:,}" if one["record"] else ""), markup=False)
 
 

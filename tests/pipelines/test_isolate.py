@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 
 import pytest
@@ -43,6 +44,15 @@ def test_a_child_that_dies_once_has_bad_luck(tmp_path):
 def test_a_child_that_hangs_is_replaced():
     found = isolate.call(f"{HERE}:work", {"hang": [1]}, stall=0.3)
     assert (found["done"], found["reject"]) == ([0, 2, 3], {"1": "extraction timed out"})
+
+
+def test_a_child_that_is_stopped_outside_any_record_is_replaced(pool):
+    stopped = isolate.Child()
+    pool._idle.append(stopped)
+    stopped._process.send_signal(signal.SIGSTOP)
+    found = isolate.call(f"{HERE}:work", {}, stall=0.3)
+    assert (found["done"], found["reject"]) == ([0, 1, 2, 3], {})
+    assert stopped._process.returncode == -signal.SIGKILL
 
 
 def test_a_child_that_dies_outside_any_record():

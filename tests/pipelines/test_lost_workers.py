@@ -229,3 +229,57 @@ def test_a_cluster_that_can_do_nothing_is_waited_for_but_not_for_ever(closed, wh
         little.build(closed / "study.toml", out, beam=on(cluster))
     stopper.join()
     goes_on(closed, out, on(dask()), whole)
+
+
+@pytest.fixture
+def prism(clusters, tmp_path):
+    """What follows `--` for Prism with worker processes."""
+    if (reason := clusters.absent("prism-process")) is not None:
+        pytest.skip(reason)
+    with clusters.engine("prism-process", tmp_path) as beam:
+        yield beam
+
+
+def ancestors(pid, last):
+    """The numbers of the processes that started a process, up to another one, which is not among them."""
+    found = []
+    while pid != last:
+        found.append(pid)
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return found
+
+
+def is_gone(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_prism_and_its_workers_end_with_a_killed_driver(closed, whole, prism, tmp_path):
+    out = tmp_path / "out"
+    with command(closed, out, prism) as build:
+        started = ancestors(waiting(closed), build.pid)
+        assert len(started) >= 3  # a worker, Prism, and what attends it
+        build.kill()
+    told(lambda: all(map(is_gone, started)))
+    goes_on(closed, out, prism, whole)
+
+
+def test_a_worker_of_prism_that_stands_still_is_named_and_can_be_ended(closed, whole, prism, tmp_path):
+    from tokenladder.pipelines.watch.status import status
+
+    out = tmp_path / "out"
+    with command(closed, out, prism) as build:
+        worker = waiting(closed)
+        os.kill(worker, signal.SIGSTOP)
+        (now,) = status(str(out))["now"]
+        assert (now["stage"], now["worker"].rpartition("@")[2]) == ("read and score", str(worker))
+        os.kill(worker, signal.SIGKILL)
+        said = build.communicate(timeout=PATIENCE)[1]
+        assert build.returncode == 1
+    assert (
+        "PrismRunner: the job of the stage 'read and score' failed: a worker process ended, or its connection" in said
+    )
+    assert "Traceback" not in said
+    goes_on(closed, out, prism, whole)

@@ -113,3 +113,40 @@ def test_reading_along_asks_seldom():
         assert ours.seek(-4, io.SEEK_END) == 4996
         assert bytearray(ours.readall()) == DATA[-4:]
     assert file.asked == [(0, 10), (10, 4990)]
+
+
+REFUSED = "AWS Error NETWORK_CONNECTION during HeadObject operation: curlCode: 7, Couldn't connect to server"
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that passes only in pauses; nobody has answered, and nothing was told."""
+    now = [0.0]
+    monkeypatch.setattr(patience.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(patience.time, "sleep", lambda seconds: now.append(now.pop() + seconds))
+    monkeypatch.setattr(patience, "ANSWERED", patience.threading.Event())
+    monkeypatch.setattr(patience, "_told", [float("-inf")])
+    return now
+
+
+def test_a_host_that_never_answered_is_told_soon_and_given_up(clock, caplog):
+    operation = Failing(*[OSError(REFUSED)] * 20)
+    with pytest.raises(OSError, match=r"^The object store has not answered for \d+ s: AWS Error .*Look at its address"):
+        patiently(operation)
+    assert 15 < clock[0] < 30
+    assert [one.getMessage() for one in caplog.records] == [
+        f"The object store is away; trying again for a minute or so: {REFUSED}"
+    ]
+
+
+def test_a_host_that_answered_once_is_waited_for(clock, caplog):
+    with pytest.raises(FileNotFoundError):
+        patiently(Failing(FileNotFoundError("no such key")))
+    assert patiently(Failing(*[OSError(REFUSED)] * len(patience.PAUSES))) == 7
+    assert clock[0] > 30
+    assert len(caplog.records) == 1
+
+
+def test_what_passes_at_once_is_not_told(clock, caplog):
+    assert patiently(Failing(OSError("SLOW_DOWN"), OSError(REFUSED))) == 7
+    assert (clock[0] < 1, caplog.records) == (True, [])

@@ -96,3 +96,26 @@ def test_a_terminal_shows_how_fast_it_goes(monkeypatch, megabytes, shown):
     with made.stage("read", 1000, done, megabytes):
         assert seen.wait(60)
     assert re.search(shown, out.getvalue())
+
+
+def test_a_stage_that_stands_still_is_told(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    one = progress._Stage("encode", 3, 0.0)
+    found = []
+    for minutes, state in [
+        (0, (0, "")),
+        (9, (0, "")),
+        (11, (0, "")),
+        (12, (0, "")),
+        (13, (1, "")),
+        (22, (1, "")),
+        (24, (1, "")),
+    ]:
+        now[0] = 60.0 * minutes
+        found.append(one.stands_still(state))
+    assert found == [False, False, True, False, False, False, True]
+    at_work = [{"since": n, "worker": f"here@{n}", "task": f"a{n}.jsonl"} for n in (7, 5, 6)]
+    told = "encode: nothing was finished for 10 min{}. A worker that hangs can be ended."
+    assert progress._still("encode", at_work) == told.format("; longest at work: here@5, a5.jsonl")
+    assert progress._still("encode", []) == told.format("")

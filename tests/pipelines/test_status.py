@@ -188,10 +188,10 @@ def test_the_record_at_work_is_told(tmp_path, monkeypatch):
     with report.to(one), report.about("x"), report.stage("read", 2, int):
         with notes.notebook(one.notes).task("read", {"part": {"source": "web", "id": "a/0"}}) as task:
             task.at(12345)
-            assert report._activity("read [x]") == ", at record 12,345 of 1 at work"
+            assert progress._activity(report._at_work("read [x]")) == ", at record 12,345 of 1 at work"
             (now,) = status.status(str(tmp_path))["now"]
             assert (now["stage"], now["task"], now["record"]) == ("read", "web, part a/0", 12345)
-        assert report._activity("read [x]") == ""
+        assert progress._activity(report._at_work("read [x]")) == ""
 
 
 def test_a_dashboard_hears_of_a_long_stage(tmp_path, monkeypatch):
