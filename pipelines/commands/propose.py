@@ -219,7 +219,9 @@ def _source(found: Found, seen: Seen, folder: str) -> str:
     path = json.dumps(_path(source.paths[0], folder))
     lines = [f"[sources.{found.name}]", f'format = "{source.format}"', f"path   = {path}"]
     if source.exclude:
-        lines.append("exclude = [                    # environments, earlier results, what stands beside this file")
+        lines.append(
+            "exclude = [                     # not read: environments, earlier results, what other sources have"
+        )
         lines += [f"  {json.dumps(_path(one, folder))}," for one in source.exclude]
         lines.append("]")
     if source.format in {"jsonl", "parquet"}:

@@ -139,7 +139,7 @@ def find_sources(paths: Sequence[str], own: Sequence[str] = ()) -> list[Found]:
             mine = {folder: kind for folder, kind in left_out.items() if is_below(folder, [root])}
             exclude = (*mine, *(each for each in own if is_below(each, [root]) and each != root))
             size = sum(file.size for file in listed)
-            found.append(Found(name, replace(source, exclude=exclude), len(listed), size, mine))
+            found.append(Found(name, replace(source, exclude=(*source.exclude, *exclude)), len(listed), size, mine))
     return found
 
 
@@ -164,6 +164,7 @@ def _sources(path: str, files: Sequence[File], depth: int = 0) -> Iterable[tuple
         by_kind[kind_of(file.path)].append(file)
     below = {file.path[len(root) :].strip("/").split("/")[0] for file in files}
     data = [kind for kind in _KINDS if kind in by_kind]
+    pages = by_kind["html"]
     if any(store.exists(store.join(root, name)) for name in _CHECKOUT) and not store.is_remote(root):
         yield _name(root), _source("tree", path, files), files
     elif 2 * sum(len(by_kind[kind]) for kind in data) >= len(files):
@@ -176,9 +177,15 @@ def _sources(path: str, files: Sequence[File], depth: int = 0) -> Iterable[tuple
         for name in sorted(below):
             inside = store.join(path, name)
             yield from _sources(inside, [f for f in files if f"{f.path}/".startswith(f"{inside}/")], depth + 1)
+    elif 2 * len(pages) >= len(files):
+        yield _name(root), _source("html", path, files), files
+    elif root == path and _glob(pages) != "*" and 2 * sum(f.size for f in pages) >= sum(f.size for f in files):
+        where = store.join(path, "**", _glob(pages))  # as manuals that come as pages and as their sources
+        yield f"{_name(root)}-pages", _source("html", where, pages), pages
+        rest = [file for file in files if kind_of(file.path) != "html"]
+        yield f"{_name(root)}-text", Source("tree", path, exclude=(where,)), rest
     else:
-        pages = 2 * len(by_kind["html"]) >= len(files)
-        yield _name(root), _source("html" if pages else "tree", path, files), files
+        yield _name(root), _source("tree", path, files), files
 
 
 def kind_of(path: str) -> str | None:

@@ -136,6 +136,22 @@ def test_environments_and_earlier_results_below_a_path_are_not_read_and_told(tmp
     assert formats(home / "web" / "node_modules")["node_modules"][2] == 1
 
 
+def test_a_manual_of_pages_and_their_sources_is_two_sources(tmp_path):
+    for n in range(6):
+        (tmp_path / "manual" / f"a{n}.txt").parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "manual" / f"a{n}.txt").write_text("x" * 100)
+    for n in range(5):
+        (tmp_path / "manual" / f"a{n}.html").write_text("<p>" + "x" * 200)
+    pages = f"{tmp_path}/manual/**/*.html"
+    assert formats(tmp_path / "manual") == {
+        "manual-pages": ("html", pages, 5),
+        "manual-text": ("tree", f"{tmp_path}/manual", 6),
+    }
+    sources = {one.name: one.source for one in find_sources([str(tmp_path / "manual")])}
+    assert sources["manual-text"].exclude == (pages,)
+    assert [len(source.list_files()) for source in sources.values()] == [5, 6]
+
+
 def test_a_path_that_holds_no_input_is_told(tmp_path):
     (tmp_path / "mine" / "env").mkdir(parents=True)
     (tmp_path / "mine" / "env" / "pyvenv.cfg").write_text("home = /usr\n")
