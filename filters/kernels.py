@@ -6,6 +6,8 @@ it runs without the interpreter's lock. The public function around it checks and
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 from functools import cache, update_wrapper
@@ -103,7 +105,26 @@ def _cached(function: Callable[..., Any]) -> Any:
     base = f"{files._impl.filename_base}-{_sources(*sorted(map(str, folders)))}"  # noqa: SLF001
     stamp = files._impl.locator.get_source_stamp()  # noqa: SLF001
     files._cache_file = IndexDataCacheFile(files.cache_path, base, stamp)  # noqa: SLF001
-    return _without_extensions(compiled)
+    own, index = _without_extensions(compiled)._compile_for_args, Path(files.cache_path, f"{base}.nbi")  # noqa: SLF001
+
+    def compile_for_args(*args: Any, **keywords: Any) -> Any:
+        with contextlib.nullcontext() if index.exists() else _one_process(function.__code__.co_filename):
+            return own(*args, **keywords)
+
+    compiled._compile_for_args = compile_for_args  # noqa: SLF001
+    return compiled
+
+
+@contextlib.contextmanager
+def _one_process(source: str) -> Iterator[None]:
+    """In the body, this process alone compiles kernels of a file: those that wait find them in the cache then.
+
+    A build's workers would otherwise all compile the same kernels at once. They do where files cannot be locked.
+    """
+    with Path(source).open("rb") as file:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _without_extensions(compiled: Any) -> Any:

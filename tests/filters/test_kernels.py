@@ -90,3 +90,29 @@ def test_whether_kernels_were_compiled_is_seen_by_the_names_of_their_files(tmp_p
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "elsewhere"))
     assert kernels.are_compiled()
     kernels._sources.cache_clear()
+
+
+COMPILED = """
+import numpy as np
+from tokenladder.pipelines.stages import ranges
+
+copy = ranges._copy.made()
+print("ready", flush=True)
+input()
+copy(np.zeros(1, np.uint16), *np.zeros((3, 1), np.int64), np.zeros(1, np.uint16))
+print(sum(copy.stats.cache_misses.values()))
+"""
+
+
+def test_of_two_processes_one_compiles_a_kernel_and_the_other_waits_for_it(tmp_path):
+    env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": env}
+    with (
+        subprocess.Popen([sys.executable, "-c", COMPILED], **pipes) as one,
+        subprocess.Popen([sys.executable, "-c", COMPILED], **pipes) as other,
+    ):
+        assert [process.stdout.readline() for process in (one, other)] == ["ready\n"] * 2
+        for process in (one, other):
+            process.stdin.write("\n")
+            process.stdin.flush()
+        assert sorted(int(process.stdout.read()) for process in (one, other)) == [0, 1]
