@@ -13,6 +13,7 @@ import os
 from functools import cache, update_wrapper
 from pathlib import Path
 from threading import RLock
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -62,9 +63,14 @@ class Kernel:
         with self._lock:
             if self._made is None:
                 made, known = self.decorate(self.function), self.function.__globals__
-                for name in _names(self.function.__code__):
+                names = list(_names(self.function.__code__))
+                for name in names:
                     if isinstance(known.get(name), Kernel) and known[name] is not self:
                         known[name] = known[name].made()
+                    elif isinstance(known.get(name), ModuleType):  # as in `grouping.table_size(…)`
+                        for inner in names:
+                            if isinstance(one := getattr(known[name], inner, None), Kernel):
+                                setattr(known[name], inner, one.made())
                 if known.get(self.function.__name__) is self:
                     known[self.function.__name__] = made
                 self._made = made

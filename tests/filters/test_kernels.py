@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -116,3 +117,19 @@ def test_of_two_processes_one_compiles_a_kernel_and_the_other_waits_for_it(tmp_p
             process.stdin.write("\n")
             process.stdin.flush()
         assert sorted(int(process.stdout.read()) for process in (one, other)) == [0, 1]
+
+
+other = ModuleType("other")
+
+
+def twice(n):
+    return 2 * n
+
+
+def fourfold(n):
+    return other.twice(other.twice(n))
+
+
+def test_a_kernel_calls_one_of_another_module_that_nobody_called_before():
+    other.twice = kernels.inlined(twice)
+    assert kernels.inlined(fourfold)(3) == 12
