@@ -263,7 +263,7 @@ def test_prism_and_its_workers_end_with_a_killed_driver(closed, whole, prism, tm
         assert len(started) >= 3  # a worker, Prism, and what attends it
         build.kill()
     told(lambda: all(map(is_gone, started)))
-    goes_on(closed, out, prism, whole)
+    goes_on(closed, out, None, whole)
 
 
 def test_a_worker_of_prism_that_stands_still_is_named_and_can_be_ended(closed, whole, prism, tmp_path):
@@ -282,4 +282,4 @@ def test_a_worker_of_prism_that_stands_still_is_named_and_can_be_ended(closed, w
         "PrismRunner: the job of the stage 'read and score' failed: a worker process ended, or its connection" in said
     )
     assert "Traceback" not in said
-    goes_on(closed, out, prism, whole)
+    goes_on(closed, out, None, whole)
