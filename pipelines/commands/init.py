@@ -25,11 +25,13 @@ def init(paths: tuple[str, ...], study: Path, name: str | None, *, force: bool, 
 
     Example: tokenladder init crawl/ checkout/ --study first/study.toml
     """
+    from ...filters import kernels
     from ..drivers.plan import make_plan
     from ..files import store
     from ..files.folders import need_folder
     from ..study.file import parse
     from ..study.json_schema import study_schema
+    from ..watch.journal import COMPILING
     from .not_input import own_files
     from .propose import propose
     from .prospect import find_sources, look_into
@@ -38,6 +40,8 @@ def init(paths: tuple[str, ...], study: Path, name: str | None, *, force: bool, 
         raise store.UserError(f"{study}: there is such a file. Name another with --study, or replace it with --force.")
     need_folder(str(study.parent), "--study")
     found = find_sources(list(dict.fromkeys(store.absolute(path) for path in paths)), own_files(str(study.resolve())))
+    if not (quiet or kernels.are_compiled()):
+        click.echo(COMPILING, err=True)
     looked = []
     for one in found:
         if not quiet:

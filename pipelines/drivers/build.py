@@ -12,7 +12,7 @@ from ..engines.runner import check_storage
 from ..files import lock, store
 from ..files.parts import read_all
 from ..stages import earlier, evidence
-from ..watch.journal import Journal
+from ..watch.journal import COMPILING, Journal
 from . import (
     boilerplate,
     bursts,
@@ -69,7 +69,7 @@ def build(plan: Plan, report: Reporter, beam: Sequence[str] = (), *, shared: boo
             for line in engine.runner.say:
                 report.say(line)
         if not kernels.are_compiled():
-            report.say("Kernels are compiled where they are first used, once for an installation: a minute or two.")
+            report.say(COMPILING)
         journal = Journal(plan.out, plan.study.settings.name)
         engine.notes, engine.say = journal.notes, report.say
         with report.to(journal):

@@ -22,6 +22,9 @@ from typing import Any
 
 from ..files import store
 
+COMPILING = "Kernels are compiled where they are first used, once for an installation: a minute or two."
+"""What is said where a person would wait for that."""
+
 NAME = ".build/progress.jsonl"
 
 PUT_SECONDS = 15.0

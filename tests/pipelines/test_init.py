@@ -222,6 +222,15 @@ def test_what_cannot_be_a_source_is_told(tmp_path, name, content, message):
 
 
 @pytest.mark.usefixtures("_here")
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_first_use_says_that_it_compiles(tmp_path, monkeypatch, compiled):
+    monkeypatch.setattr("tokenladder.filters.kernels.are_compiled", lambda: compiled)
+    (tmp_path / "a.py").write_text("x = 1\n")
+    said = run("init", tmp_path / "a.py", "--study", tmp_path / "study.toml")
+    assert (said.output.splitlines()[0].startswith("Kernels are compiled where they are first used")) is not compiled
+
+
+@pytest.mark.usefixtures("_here")
 def test_input_without_text_is_told_with_what_was_looked_at(tmp_path):
     (tmp_path / "empty" / "below").mkdir(parents=True)
     said = run("init", tmp_path / "empty", "--study", tmp_path / "study.toml")
