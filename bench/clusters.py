@@ -221,12 +221,45 @@ def _wait_for_slots(port: int, slots: int) -> None:
 
 
 @contextlib.contextmanager
+def spark_cluster(workers: int, folder: Path) -> Iterator[str]:
+    """The address of a Spark master with so many workers, all processes of their own, from the server's jars.
+
+    Args:
+        workers: Processes of one core each, which start an executor for each job.
+        folder: For logs, and the folder that Spark takes for its installation.
+    """
+    port = free_port()
+    home = folder / "spark-home"
+    home.mkdir(exist_ok=True)
+    lib = Path(job_server("spark") or "").resolve().parent / "lib"
+    (home / "jars").symlink_to(lib)
+    env = {"SPARK_HOME": str(home), "SPARK_SCALA_VERSION": "2.12", "SPARK_LOCAL_IP": "127.0.0.1"}
+    env["SPARK_WORKER_DIR"] = str(folder / "spark-work")
+    opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in (*OPENED, "sun.nio.ch")]
+    java = ["java", *QUICK_JAVA, "-Xmx512m", *opened, "-cp", lib / "*"]
+    with contextlib.ExitStack() as stack:
+
+        def start(*words: object, port: int | None = None) -> None:
+            stack.enter_context(running(*java, *words, port=port, log=folder / "spark.log", env=env))
+
+        deploy = "org.apache.spark.deploy"
+        start(f"{deploy}.master.Master", "--host", "localhost", "--port", port, "--webui-port", free_port(), port=port)
+        address = f"spark://localhost:{port}"
+        for _ in range(workers):
+            own = free_port()
+            where = ["--host", "localhost", "--port", own, "--webui-port", free_port()]
+            start(f"{deploy}.worker.Worker", *where, "--cores", 1, "--memory", "1200m", address, port=own)
+        yield address
+
+
+@contextlib.contextmanager
 def engine(name: str, folder: Path, workers: int = 2) -> Iterator[list[str]]:
     """What follows `--` for an engine, which runs for as long as the body.
 
     Args:
         name: `in_memory`, `multi_threading`, `multi_processing`, `dask`, or `prism-`, `flink-` or `spark-` with
-            `loopback`, `process` or `external`; Flink and Spark run inside their job servers, but for `flink-cluster`.
+            `loopback`, `process` or `external`; Flink and Spark run inside their job servers, but for `flink-cluster`
+            and `spark-cluster`, whose servers are processes of their own.
         folder: For logs.
         workers: Threads or processes; Prism chooses for itself.
     """
@@ -244,6 +277,17 @@ def engine(name: str, folder: Path, workers: int = 2) -> Iterator[list[str]]:
                 f"--flink_job_server_jar={jar}",
                 f"--files_to_stage={jar}",  # the cluster has the class path; all of it would go there with each job
                 f"--parallelism={workers}",
+                "--environment_type=EXTERNAL",
+                f"--environment_config={pool}",
+            ]
+    elif name == "spark-cluster":
+        with worker_pool(folder) as pool, spark_cluster(workers, folder) as address:
+            jar = job_server(kind) or ""
+            yield [
+                "--runner=SparkRunner",
+                f"--spark_master_url={address}",
+                f"--spark_job_server_jar={jar}",
+                f"--files_to_stage={jar}",  # as above
                 "--environment_type=EXTERNAL",
                 f"--environment_config={pool}",
             ]

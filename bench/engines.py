@@ -30,7 +30,7 @@ import clusters
 import measure
 
 WHERE = ("loopback", "process", "external")
-JAVA = (*(f"{kind}-{where}" for kind in ("flink", "spark") for where in WHERE), "flink-cluster")
+JAVA = tuple(f"{kind}-{where}" for kind in ("flink", "spark") for where in (*WHERE, "cluster"))
 COUNTED = ("multi_threading", "multi_processing", "dask", *JAVA)
 """Engines whose number of workers is the user's; Prism runs eight bundles at once in one process."""
 

@@ -27,8 +27,7 @@ pytestmark = [
     ),
 ]
 ENGINES = ["multi_processing", "prism-loopback", "prism-process", "prism-external", "dask"]
-JAVA = [f"{kind}-{where}" for kind in ("flink", "spark") for where in ("loopback", "process", "external")]
-JAVA.append("flink-cluster")
+JAVA = [f"{kind}-{where}" for kind in ("flink", "spark") for where in ("loopback", "process", "external", "cluster")]
 HERE = "tokenladder.tests.pipelines.misbehaving"
 
 
