@@ -1679,3 +1679,33 @@ def pieces(priority, text_bytes, tokens, most):
         own = mix64(0x70696563, priority, number) if number else priority
         out.append((start, min(most, tokens - start), own))
     return out
+
+
+# --- pipelines: stretches between rungs in bytes or documents -----------------------------------------------------
+
+
+def stretch(bounds, rank) -> int:
+    """How many of some documents come before one: each as priority, both halves of its id, tie and key."""
+    return sum(tuple(bound) < tuple(rank) for bound in bounds)
+
+
+def pieces_inside(priority, tokens, low, high, most):
+    """(start, tokens, priority) of each piece of a document, of which the later ones fall anywhere in its stretch."""
+    out = []
+    for number, start in enumerate(range(0, tokens, most or tokens)):
+        chance = mix64(0x70696563, priority, number) >> 32
+        out.append(
+            (start, min(most or tokens, tokens - start), low + (chance * (high - low) >> 32) if number else priority)
+        )
+    return out
+
+
+def whole_rungs(texts, targets, size):
+    """For each target, how many documents of a pass, and how many passes before it, reach it."""
+    every = [size(text) for text in texts]
+    out = []
+    for target in targets:
+        passes, rest = divmod(target, sum(every))
+        count = next(n for n in range(len(every) + 1) if sum(every[:n]) >= rest)
+        out.append((passes, count))
+    return out

@@ -144,8 +144,9 @@ def steps(
         weights += [low, high]
         bends += [last, n]
         before, last = own, n
-    course = Course(np.array(at, np.int64), np.stack(weights)) if len(ends[0]) > 1 else None
-    return sequences, course, bends
+    if len(ends[0]) == 1:
+        return sequences, None, []
+    return sequences, Course(np.array(at, np.int64), np.stack(weights)), bends
 
 
 def _slope(

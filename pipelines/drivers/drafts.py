@@ -180,6 +180,21 @@ class Draft:
         )
 
     @property
+    def piece(self) -> int:
+        """Tokens of a piece, as documents are counted and placed; 0 where they are not cut."""
+        return self.wanted.piece
+
+    @property
+    def cuts(self) -> bool:
+        """Whether pieces of documents have places of their own."""
+        return bool(self.wanted.piece or self.wanted.fit)
+
+    def count(self, number: int, told: Mapping[str, Any]) -> int:
+        """Take what `count_fitted` tells of a group; the tokens that it makes."""
+        del number
+        return int(told["tokens"])
+
+    @property
     def in_bytes(self) -> bool:
         """Whether bytes of text are counted beside tokens."""
         return self.wanted.unit == "bytes"
@@ -197,8 +212,8 @@ class Draft:
             "sequence_length": self.length,
             "dtype": pool.dtype,
         }
-        if self.wanted.piece:
-            plan["piece"] = self.wanted.piece
+        if self.piece:
+            plan["piece"] = self.piece
         if ladder.rescaled:
             plan["exhausted"] = [ladder.strata.index(s) for s in ladder.rescaled]
         if self.in_bytes:

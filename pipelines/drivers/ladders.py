@@ -5,7 +5,8 @@ of 4,096 buckets for each stratum, 64 KB. The exchange moves 48 bytes a document
 back to the parts, 220 GB. A group is a bucket at least: 4,096 groups of 2.4 million documents, of which the largest is
 120 MB as it comes and some four times that while it is sorted. A ladder of a hundredth of the pool moves some two
 hundredths of that, because documents beyond its needs are neither encoded nor sent. Budgets in bytes or documents take
-a second exchange to the groups, of 56 or 48 bytes a document, before it is known how many sequences they come to.
+a second exchange to the groups, of 56 or 48 bytes a document, before it is known how many sequences they come to, and
+with pieces or best-fit packing a third, of 68 or 60 bytes a piece.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def plan_ladders(pool: Pool, wanted: Sequence[Wanted], length: int) -> dict[str,
         with pool.report.about("further") if short is not todo else contextlib.nullcontext():
             _encode(pool, short)
         short = [draft for draft in short if draft.falls_short() or draft.rescale(length)]
-    _fit(pool, [draft for draft in todo if draft.wanted.fit])
+    _fit(pool, [draft for draft in todo if draft.wanted.fit and draft.wanted.unit == "tokens"])
     mistakes = [line for draft in todo for line in draft.shortage()]
     if mistakes:
         raise store.UserError("\n".join(mistakes))
@@ -66,7 +67,9 @@ def plan_ladders(pool: Pool, wanted: Sequence[Wanted], length: int) -> dict[str,
     _reach(pool, [draft for draft in todo if isinstance(draft, ReachingDraft)])
     _order(pool, "place", todo, "write_places")
     for draft in todo:
-        known = ("available", "weights", "counts", "rescaled", *(["unpadded"] if draft.fitted else []))
+        if isinstance(draft, ReachingDraft):
+            draft.measure()
+        known = ("available", "weights", "counts", "rescaled", *(["unpadded"] if draft.ladder.unpadded else []))
         told = {key: getattr(draft.ladder, key) for key in known}
         if isinstance(draft, ReachingDraft):
             told |= {"course": draft.ladder.course, "reached": draft.ladder.reached}
@@ -84,7 +87,7 @@ def _done(ladder: Ladder) -> Ladder:
 
 def _counted_by(draft: Draft) -> list[object]:
     """What counts depend on beside the documents: how these are cut, and whether their bytes are counted."""
-    return ([draft.wanted.piece] if draft.wanted.piece else []) + (["bytes"] if draft.in_bytes else [])
+    return ([draft.piece] if draft.piece else []) + (["bytes"] if draft.in_bytes else [])
 
 
 def _encode(pool: Pool, drafts: Sequence[Draft]) -> None:
@@ -96,7 +99,7 @@ def _encode(pool: Pool, drafts: Sequence[Draft]) -> None:
             "choices": store.join(draft.wanted.choices, "choices"),
             "cutoffs": draft.cutoffs,
             "counts": store.join(folder, str(n)),
-            "piece": draft.wanted.piece,
+            "piece": draft.piece,
             "bytes": draft.in_bytes,
         }
         for n, draft in enumerate(drafts)
@@ -134,7 +137,7 @@ def _fit(pool: Pool, drafts: Sequence[Draft]) -> None:
     for draft in drafts:
         folder, bases = store.join(draft.ladder.folder, "fitted"), [0] * len(draft.ladder.strata)
         for n, group in enumerate(draft.fitted):
-            tokens = store.read_json(store.join(folder, f"{n:05d}.json")) * draft.length
+            tokens = draft.count(n, store.read_json(store.join(folder, f"{n:05d}.json")))
             draft.fitted[n] = dataclasses.replace(group, base=bases[group.stratum], tokens=tokens)
             bases[group.stratum] += tokens
 
@@ -152,8 +155,11 @@ def _reach(pool: Pool, drafts: Sequence[ReachingDraft]) -> None:
         draft.ladder = dataclasses.replace(draft.ladder, folder=store.join(draft.ladder.folder, "reach"))
     listed = _order(pool, "reach", drafts) if drafts else []
     for draft, folder, groups in zip(drafts, folders, listed, strict=True):
-        draft.finish(groups)
+        draft.find(groups)
         draft.ladder = dataclasses.replace(draft.ladder, folder=folder)
+    _fit(pool, [draft for draft in drafts if draft.cuts])
+    for draft in drafts:
+        draft.finish()
 
 
 def _order(pool: Pool, label: str, drafts: Sequence[Draft], *then: str) -> list[list[Group]]:
@@ -175,8 +181,7 @@ def _order(pool: Pool, label: str, drafts: Sequence[Draft], *then: str) -> list[
         path = store.join(draft.ladder.folder, "plan.json")
         store.write_json(path, draft.plan(every[-1], pool))
         tasks += _tasks(pool, draft, path, number)
-    cuts = [bool(draft.wanted.piece or draft.wanted.fit) for draft in drafts]
-    folders = {"folders": [draft.ladder.folder for draft in drafts], "pieces": cuts}
+    folders = {"folders": [draft.ladder.folder for draft in drafts], "pieces": [draft.cuts for draft in drafts]}
     module = f"{STAGES}.ladder"
     reduces = [(f"{module}:{step}", folders) for step in ("order_group", *then)]
     done = lambda: sum(len(store.names(store.join(draft.ladder.folder, "order"))) for draft in drafts)  # noqa: E731

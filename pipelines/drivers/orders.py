@@ -1,4 +1,7 @@
-"""Orders: which tokens of a stratum's stream a document ends at, read back from the documents in order."""
+"""Orders: which tokens of a stratum's stream a document ends at, read back from the documents in order.
+
+And where rungs cut these, so that pieces of documents stay between the same two rungs as the document.
+"""
 
 from __future__ import annotations
 
@@ -74,17 +77,12 @@ class Orders:
         at = int(np.searchsorted(self._before[stratum][n] + np.cumsum(sizes), rest))
         return Found(passes, int(offsets[at] + lengths[at]), _rank(table, at))
 
-    def end(self, stratum: int, target: int) -> int:
-        """Tokens of a stratum's stream up to the end of the document with which it reaches so much."""
-        found = self.reach(stratum, target)
-        return found.passes * self._totals[stratum][0] + found.end
-
     def holding(self, stratum: int, end: int) -> Found:
         """The document that holds the token before a place of a pass."""
         bases = [self._listed[n].base for n in self._groups[stratum]]
         n = int(np.searchsorted(bases, end)) - 1
         offsets, lengths, _, table = self._read(self._groups[stratum][n])
-        at = int(np.searchsorted(offsets, end)) - 1
+        at = int(np.searchsorted(offsets, end)) - 1  # the last that begins before it
         return Found(0, int(offsets[at] + lengths[at]), _rank(table, at))
 
     def measure(self, stratum: int, end: int) -> int:
@@ -124,3 +122,51 @@ def _rank(table: pa.Table, row: int) -> tuple[int, ...]:
         table.column("tie")[row].as_py(),
         table.column("key")[row].as_py(),
     )
+
+
+@dataclass
+class Stretches:
+    """What of a stratum's order stands between the last documents of rungs.
+
+    Attributes:
+        bounds: Ranks of these documents, in order.
+        tokens: Tokens of the pass up to each, after a zero.
+        fitted: The same in sequences as they are fitted, with padding; the same where they are not.
+    """
+
+    bounds: list[list[int]]
+    tokens: list[int]
+    fitted: list[int]
+
+    @classmethod
+    def between(cls, rungs: Sequence[Found], orders: Orders, stratum: int, total: int, slack: int) -> Stretches:
+        """The stretches of a stratum.
+
+        Args:
+            rungs: Where each rung ends, in any pass: all passes have one order, so that each is cut at all of them.
+            orders: The documents in order.
+            stratum: The stratum's number.
+            total: Tokens of a pass.
+            slack: Tokens behind the last rung that the schedule may take of it.
+        """
+        found = {one.end: one for one in rungs if one.end}
+        last = rungs[-1]
+        if last.passes or last.end:
+            end = total if last.passes else min(total, last.end + slack)
+            tail = orders.holding(stratum, end)
+            found[tail.end] = tail
+        ends = sorted(found)
+        return cls([list(found[end].rank) for end in ends], [0, *ends], [0] * (len(ends) + 1))
+
+    def take(self, at: Sequence[int]) -> None:
+        """Count the tokens of one more group up to each bound."""
+        self.fitted = [0, *(had + more for had, more in zip(self.fitted[1:], at, strict=True))]
+
+    def end(self, found: Found) -> int:
+        """Where a document ends in the stratum's stream; inside a stretch, as far as the documents up to it fill it."""
+        n = int(np.searchsorted(self.tokens, found.end))
+        low, high = self.fitted[max(0, n - 1)], self.fitted[n]
+        if self.tokens[n] != found.end:
+            first = self.tokens[n - 1]
+            high = low + (found.end - first) * (high - low) // (self.tokens[n] - first)
+        return found.passes * self.fitted[-1] + high

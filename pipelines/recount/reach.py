@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .result_files import ONE
+from .result_files import ID, ONE, begins_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 NEAR = 2
 """Sequences of a stratum between a rung's end and the document that reaches its share: rounding, and the mixture."""
 
-BEGINS = np.dtype([("at", "<i8"), ("size", "<i8")])
-"""Where in its stratum's stream a document begins, in tokens, and its bytes, or 1."""
+BEGINS = np.dtype([("at", "<i8"), ("size", "<i8"), ("id", ID), ("first", "?")])
+"""Where in its stratum's stream a document begins, in tokens, its bytes, or 1, its id, and whether it is no later piece
+of one."""
 
 
 class Reached:
@@ -30,18 +31,22 @@ class Reached:
 
     Attributes:
         faults: One line for each rung or place that is not what its budget asks.
+        rungs: The stream's.
+        length: Tokens in a sequence.
+        unit: What budgets count.
     """
 
-    def __init__(self, recipe: Recipe, length: int) -> None:
+    def __init__(self, recipe: Recipe, length: int, piece: int = 0) -> None:
         """Take what the manifest says.
 
         Args:
             recipe: Whose stream; its rungs are in one unit.
             length: Tokens in a sequence.
+            piece: Tokens of a piece; 0 where documents are not cut.
         """
         self.faults: list[str] = []
-        self._rungs, self._length = recipe.rungs, length
-        self._in_bytes = recipe.rungs[-1].unit == "bytes"
+        self.rungs, self.length, self.unit = recipe.rungs, length, recipe.rungs[-1].unit
+        self._piece = piece
         self._strata = sorted(recipe.strata)
         self._weights = [recipe.strata[name].weight for name in self._strata] or [ONE]
         self._changing = recipe.budget_course
@@ -51,11 +56,12 @@ class Reached:
         self._given = np.zeros(len(self._weights), np.int64)
         self._at_places: dict[int, list[int]] = {}
 
-    def count(self, table: pa.Table, sequence: NDArray[np.int64], codes: NDArray[np.int64]) -> None:
+    def count(self, table: pa.Table, ids: NDArray[Any], sequence: NDArray[np.int64], codes: NDArray[np.int64]) -> None:
         """Go on by a shard.
 
         Args:
             table: Its table of documents.
+            ids: Their ids, of dtype `ID`.
             sequence: int64 of shape (rows of the table,): the sequence of each, counted from 0 in the shard.
             codes: int64 of shape (sequences,): the stratum of each.
 
@@ -72,11 +78,14 @@ class Reached:
             mine = codes == n
             before[mine] = self._given[n] + np.arange(mine.sum())
             self._given[n] += mine.sum()
-        begins = table.column("offset").to_numpy() == 0
+        offset = table.column("offset").to_numpy()
+        begins = begins_at(offset, self._piece)
         found = np.empty(int(begins.sum()), BEGINS)
+        found["first"] = offset[begins] == 0
+        found["id"] = ids[begins]
         sequence = sequence[begins]
-        found["at"] = before[sequence] * self._length + table.column("position").to_numpy()[begins]
-        found["size"] = table.column("text_bytes").to_numpy()[begins] if self._in_bytes else 1
+        found["at"] = before[sequence] * self.length + table.column("position").to_numpy()[begins]
+        found["size"] = table.column("text_bytes").to_numpy()[begins] if self.unit == "bytes" else 1
         for n, kept in enumerate(self._begins):
             kept.append(found[codes[sequence] == n])
 
@@ -86,20 +95,28 @@ class Reached:
         Args:
             counts: Sequences of each stratum, by the rung's sequences.
         """
-        every = [np.concatenate(one) if one else np.zeros(0, BEGINS) for one in self._begins]
-        for rung in self._rungs:
+        every = [one[one["first"]] for one in self.documents()]
+        for rung in self.rungs:
             given = counts.get(rung.sequences)
             if given is None or rung.unit is None:
                 continue
-            reached = sum(_begun(one, n * self._length) for one, n in zip(every, given, strict=True))
+            reached = sum(_begun(one, n * self.length) for one, n in zip(every, given, strict=True))
             if reached != rung.reached:
                 self.faults.append(f"{rung.name}: {reached:,} {rung.unit} begin in it, not {rung.reached:,}")
-            self._check_shares(rung.name, rung, rung.requested, every, given)
-        for place, at in self._places:
-            if place in self._at_places:
-                self._check_shares(f"sequence {place:,}", self._rungs[-1], at, every, self._at_places[place])
+            if not self._piece:  # else see `whole_rungs`
+                self._check_shares(rung.name, rung, rung.requested, every, given)
+        for place, given, at in self.places() if not self._piece else ():
+            self._check_shares(f"sequence {place:,}", self.rungs[-1], at, every, given)
 
-    def _targets(self, place: int) -> list[int]:
+    def documents(self) -> list[NDArray[Any]]:
+        """For each stratum, what begins in it (`BEGINS`), in order."""
+        return [np.concatenate(one) if one else np.zeros(0, BEGINS) for one in self._begins]
+
+    def places(self) -> list[tuple[int, list[int], int]]:
+        """Places beside the rungs: sequences, those of each stratum before it, and bytes or documents."""
+        return [(place, self._at_places[place], at) for place, at in self._places if place in self._at_places]
+
+    def targets(self, place: int) -> list[int]:
         """What each stratum is to have reached at a place, in bytes or documents."""
         if not self._changing:
             return [-(-place * weight // ONE) for weight in self._weights]
@@ -113,8 +130,8 @@ class Reached:
         self, name: str, rung: Rung, place: int, every: Sequence[NDArray[Any]], given: Sequence[int]
     ) -> None:
         """Whether at a place each stratum is near the document that reaches its share."""
-        for n, (begins, had, target) in enumerate(zip(every, given, self._targets(place), strict=True)):
-            early, late = (had - NEAR) * self._length, (had + NEAR) * self._length
+        for n, (begins, had, target) in enumerate(zip(every, given, self.targets(place), strict=True)):
+            early, late = (had - NEAR) * self.length, (had + NEAR) * self.length
             ended = int(begins["size"][:-1][begins["at"][1:] <= early].sum())
             if target and ended >= target:
                 self.faults.append(f"{name}: stratum {n + 1} has its {target:,} {rung.unit} {NEAR} sequences too early")

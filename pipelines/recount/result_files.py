@@ -65,6 +65,7 @@ def _inside(path: str) -> str:
 _FORM = ConfigDict(extra="ignore", strict=True)
 _Path = Annotated[str, AfterValidator(_inside)]
 _Natural = Annotated[int, Field(ge=0, lt=2**53)]
+_Number = Annotated[int, Field(ge=0, lt=2**63)]
 _Hash = Annotated[str, Field(pattern="^[0-9a-f]+$")]
 
 
@@ -166,6 +167,7 @@ class Recipe:
     budget_course: list[BudgetBend] = field(default_factory=list)
     rescaled: list[str] = field(default_factory=list)
     weights_file: Copy | None = None
+    permutation: _Number | None = None
 
 
 @checked(frozen=True, config=_FORM)
@@ -248,6 +250,7 @@ class Manifest:
     held_out: HeldOut | None
     recipes: Annotated[dict[str, Recipe], Field(min_length=1)]
     curricula: dict[str, Curriculum] = field(default_factory=dict)
+    seed: _Number = 0
     dedup: dict[str, Any] | None = None
     max_document_sequences: Annotated[int, Field(ge=1)] | None = None
     packing: Literal["concatenate", "best-fit"] = "concatenate"

@@ -27,6 +27,7 @@ from .result_files import (
     told_check,
 )
 from .rungs import check_amounts, check_forms
+from .whole_rungs import check_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sized
@@ -55,7 +56,7 @@ class Stream:
         self.may_cut = cut
         self.files, self.recipe, self.name = files, recipe, name
         self.length, self.tokenizer = manifest.sequence_length, manifest.tokenizer
-        self.held_out = not recipe.strata
+        self.held_out, self.seed = not recipe.strata, manifest.seed
         self.piece = 0 if self.held_out else manifest.piece_tokens
         self.fits = manifest.fits and not self.held_out
         self.labels = ["Exact", "Documents", "Clean"]
@@ -65,7 +66,7 @@ class Stream:
         self.found: dict[str, str] = {}
         self.numbers = {stratum: n for n, stratum in enumerate(sorted(recipe.strata))}
         self.mixture = Mixture(recipe) if recipe.strata else None
-        self.reached = Reached(recipe, self.length) if recipe.rungs[-1].unit else None
+        self.reached = Reached(recipe, self.length, self.piece) if recipe.rungs[-1].unit else None
         self.counts = [0] * len(self.numbers)
         self.stands: list[list[NDArray[Any]]] = [[] for _ in self.numbers]
         self.last: list[tuple[bytes, int, int] | None] = [None] * len(self.numbers)  # id, next offset, last token
@@ -191,7 +192,7 @@ class Stream:
         if wrong.any() or not np.array_equal(sequence[new], np.arange(rows)):
             at = int(sequence[wrong.argmax()]) + first if wrong.any() else "?"
             raise ValueError(f"{shard.documents}: does not cover every position once (at sequence {at})")
-        self._count_reached(table, sequence)
+        self._count_reached(table, ids, sequence)
         begins = begins_at(offset, self.piece)
         counts = pc.list_value_length(self._starts).to_numpy(zero_copy_only=False)
         same = np.array_equal(counts, np.bincount(sequence[begins], minlength=rows))
@@ -231,9 +232,9 @@ class Stream:
             self.faults["Exact"].append(f"{path}: padding is not what documents leave of the sequences")
         np.add.at(self.padding, self._codes, self.length - filled)
 
-    def _count_reached(self, table: pa.Table, sequence: NDArray[np.int64]) -> None:
+    def _count_reached(self, table: pa.Table, ids: NDArray[Any], sequence: NDArray[np.int64]) -> None:
         if self.reached is not None:
-            self.reached.count(table, sequence, self._codes)
+            self.reached.count(table, ids, sequence, self._codes)
 
     def _follow(self, n: int, pieces: NDArray[Any]) -> None:
         """Pieces of documents of one stratum, in order: each goes on, or begins where another ended."""
@@ -271,7 +272,7 @@ class Stream:
         for n, one in enumerate(self.stands):
             every = np.concatenate(one) if one else np.zeros(0, STANDS)
             kept = None if self.kept is None else self.kept["id"]
-            if self.kept is not None and len(self.kept) and self.fits:
+            if self.kept is not None and len(self.kept) and (self.fits or (self.piece and self.reached)):
                 source = self.sources.get(names[n].partition("/")[0], -1)  # what every stratum begins with
                 kept = self.kept["id"][self.kept["source"] == source]
                 yield n, every, fitted_pass(every[["id", "start"]], np.sort(kept))
@@ -326,6 +327,9 @@ class Stream:
         if self.reached is not None:
             self.reached.check(self.rung_counts)
             exact += self.reached.faults
+            if self.piece:
+                draw = {"seed": self.seed, "permutation": self.recipe.permutation or 0}
+                exact += check_whole(self.reached, self.passes(), self.rung_counts, fits=self.fits, **draw)
         self.faults["Mixed"] += [
             f"the checkpoint of {sum(given):,} sequences gives the strata {given}, the shards {counted}"
             for given in self.recipe.checkpoints

@@ -21,6 +21,7 @@ from . import keys, segments
 from .edits import encoded_bytes
 from .fit import fit
 from .pieces import buckets_of, cut, earliest, within
+from .stretches import cut_inside, stretch_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,6 +40,9 @@ ORDERED_BYTES = np.dtype([*ORDERED.descr, ("text_bytes", "<i8")])
 PLACED = np.dtype([("row", "<u4"), ("stratum", "<u2"), ("offset", "<i8"), ("tokens", "<i8")])
 START = ("start", "<i8")
 """Where documents are cut into pieces, the document's tokens before each."""
+
+STRETCH = ("stretch", "<u4")
+"""Where pieces stay inside stretches of the order (`stretches`), the number of the stretch."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,9 @@ def emit_order(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     Args:
         payload: `store`, `part`, `ordinal`, `source_ordinal`, `choices` (folder), `tokenizer` (fingerprint), and
             `plan` (path of a file with `strata`, `groups`, `sequence_length`, where documents are cut into pieces
-            `piece`, where they are fitted to sequences `fit`, the buckets of a block of each stratum, and where strata
-            run short `exhausted`, their numbers); `edits` (`Pool.edits`) where budgets are in bytes.
+            `piece`, where they are fitted to sequences `fit`, the buckets of a block of each stratum, where that
+            happens inside stretches of the order, `bounds` of each stratum, and where strata run short `exhausted`,
+            their numbers); `edits` (`Pool.edits`) where budgets are in bytes.
     """
     place, part = Store(payload["store"]), Part(**payload["part"])
     plan = store.read_json(payload["plan"])
@@ -115,27 +120,54 @@ def emit_order(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     strata = numbers[stratum.indices.to_numpy(zero_copy_only=False)]
     rows = np.flatnonzero((choice.column("code").to_numpy() == CANDIDATE) & (strata >= 0) & (lengths > 0))
     most, text_bytes = plan.get("piece", 0), place.column(part, ("text_bytes",)).to_numpy()[rows]
-    pieces = cut(choice.column("priority").to_numpy()[rows], text_bytes, lengths[rows], most)
+    documents = np.empty(len(rows), _form(plan))
+    documents["priority"] = choice.column("priority").to_numpy()[rows]
+    documents["id"] = keys.id_array(place.column(part, ("document",)))[rows]
+    documents["tie"] = keys.ties(place, part, payload["source_ordinal"])[rows]
+    documents["key"] = keys.keys(payload["ordinal"], rows)
+    documents["tokens"] = lengths[rows]
+    if plan.get("text_bytes"):
+        documents["text_bytes"] = encoded_bytes(place, part, payload["edits"])[rows]
+    stretch = np.zeros(len(rows), np.int64)
+    if "bounds" in plan:
+        documents, own, stretch, low, high = _inside(documents, strata[rows], plan["bounds"])
+        pieces = cut_inside(documents["priority"], documents["tokens"], low, high, most)
+    else:
+        own = strata[rows]
+        pieces = cut(documents["priority"], text_bytes, documents["tokens"], most)
     if "fit" in plan:
         pieces = within(pieces, plan["sequence_length"])
     groups = _group_of(plan["groups"], len(plan["strata"]))
     ends = np.max(np.where(groups >= 0, np.arange(BUCKETS) + 1, 0), axis=1)  # of each stratum, as far as it is needed
     ends[plan.get("exhausted", [])] = BUCKETS  # each of its documents had its turn, also where none can stand
-    _tell_refused(payload, place, part, choice, strata, ends, most)
-    group = groups[strata[rows[pieces.index]], buckets_of(pieces.priority)]
+    _tell_refused(payload, place, part, choice, strata, ends, 0 if "bounds" in plan else most)
+    group = groups[own[pieces.index], buckets_of(pieces.priority)]
     inside = np.flatnonzero(group >= 0)
-    rows, group = rows[pieces.index[inside]], group[inside]
-    packed = np.empty(len(rows), _dtype(_form(plan), cut=_cuts(plan)))
+    index, group = pieces.index[inside], group[inside]
+    packed = np.empty(len(index), _dtype(_form(plan), plan))
+    for name in documents.dtype.names or ():
+        packed[name] = documents[name][index]
+    packed["priority"], packed["tokens"] = pieces.priority[inside], pieces.tokens[inside]
     if _cuts(plan):
         packed["start"] = pieces.start[inside]
-    packed["priority"] = pieces.priority[inside]
-    packed["id"] = keys.id_array(place.column(part, ("document",)))[rows]
-    packed["tie"] = keys.ties(place, part, payload["source_ordinal"])[rows]
-    packed["key"] = keys.keys(payload["ordinal"], rows)
-    packed["tokens"] = pieces.tokens[inside]
-    if plan.get("text_bytes"):
-        packed["text_bytes"] = encoded_bytes(place, part, payload["edits"])[rows]
+    if "bounds" in plan:
+        packed["stretch"] = stretch[index]
     yield from keys.split(packed, keys.numbered(payload["number"], group))
+
+
+def _inside(
+    documents: NDArray[Any], strata: NDArray[np.int64], bounds: list[list[list[int]]]
+) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64], NDArray[np.uint64]]:
+    """Documents up to the last bound of their stratum, with their strata, stretches, and where these begin and end."""
+    stretch, low, high = np.zeros(len(documents), np.int64), *np.zeros((2, len(documents)), np.uint64)
+    kept = np.zeros(len(documents), np.bool_)
+    for n in np.unique(strata).tolist():
+        mine = np.flatnonzero(strata == n)
+        found = stretch_of(bounds[n], documents[mine])
+        mine, found = mine[found < len(bounds[n])], found[found < len(bounds[n])]
+        borders = np.array([0, *(bound[0] for bound in bounds[n])], np.uint64)
+        stretch[mine], low[mine], high[mine], kept[mine] = found, borders[found], borders[found + 1], True
+    return documents[kept], strata[kept], stretch[kept], low[kept], high[kept]
 
 
 def _tell_refused(  # noqa: PLR0917 what a row is told by
@@ -171,32 +203,57 @@ def _cuts(plan: dict[str, Any]) -> bool:
     return "piece" in plan or "fit" in plan
 
 
-def _dtype(whole: np.dtype[Any], *, cut: bool) -> np.dtype[Any]:
+def _dtype(whole: np.dtype[Any], plan: dict[str, Any]) -> np.dtype[Any]:
     """The dtype of documents, or that of their pieces."""
-    return np.dtype([*whole.descr, START]) if cut else whole
+    return np.dtype([*whole.descr, *([START] if _cuts(plan) else []), *([STRETCH] if "bounds" in plan else [])])
+
+
+def _places(*, cut: bool) -> np.dtype[Any]:
+    """The dtype of places of documents, or of their pieces."""
+    return np.dtype([*PLACED.descr, START]) if cut else PLACED
 
 
 def _ordered(values: Iterable[bytes], plan: dict[str, Any]) -> NDArray[Any]:
     """The documents of one group in order."""
-    packed = keys.joined(values, _dtype(_form(plan), cut=_cuts(plan)))
+    packed = keys.joined(values, _dtype(_form(plan), plan))
     ids = packed["id"]
-    rank = (packed["key"], packed["tie"], ids["low"], ids["high"], packed["priority"])
+    rank = [packed["key"], packed["tie"], ids["low"], ids["high"], packed["priority"]]
+    rank += [packed["stretch"]] if "bounds" in plan else []
     return packed[np.lexsort((packed["start"], *rank) if _cuts(plan) else rank)]
 
 
-def _fitted(packed: NDArray[Any], plan: dict[str, Any], stratum: int) -> tuple[NDArray[np.int64], int]:
-    """Offsets of one group's documents in its sequences, and how many sequences they make."""
+def _offsets(packed: NDArray[Any], plan: dict[str, Any], stratum: int) -> tuple[NDArray[np.int64], int]:
+    """Where one group's documents stand in it, and how many tokens it has; where they are fitted, with its padding."""
+    if "fit" not in plan:
+        return np.cumsum(packed["tokens"]) - packed["tokens"], int(packed["tokens"].sum())
     blocks = buckets_of(packed["priority"]) // plan["fit"][stratum]
+    if "bounds" in plan:
+        blocks += packed["stretch"].astype(np.int64) * BUCKETS
     sequences, places, count = fit(packed["tokens"], blocks, plan["sequence_length"])
-    return sequences * plan["sequence_length"] + places, count
+    return sequences * plan["sequence_length"] + places, count * plan["sequence_length"]
 
 
 def count_fitted(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
-    """Write how many sequences a group's documents make: `fitted/NUMBER.json`, a number."""
+    """Write how many tokens a group's documents make: `fitted/NUMBER.json`.
+
+    `tokens`; and where pieces stay inside stretches, `at`, the tokens up to each bound, and `held`, the bytes or number
+    of the documents.
+    """
     ladder, number = keys.unnumbered(bucket)
     plan = store.read_json(payload["plans"][ladder])
-    count = _fitted(_ordered(values, plan), plan, plan["groups"][number]["stratum"])[1]
-    store.write_json(store.join(payload["folders"][ladder], "fitted", f"{number:05d}.json"), count)
+    stratum, packed = plan["groups"][number]["stratum"], _ordered(values, plan)
+    offsets, tokens = _offsets(packed, plan, stratum)
+    told: dict[str, Any] = {"tokens": tokens}
+    if "bounds" in plan:
+        after = np.searchsorted(packed["stretch"], np.arange(len(plan["bounds"][stratum])), "right")
+        if "fit" in plan:  # the highest place so far, and the rest of its sequence
+            length, ends = plan["sequence_length"], np.maximum.accumulate(np.r_[0, offsets + packed["tokens"]])
+            told["at"] = (-(-ends[after] // length) * length).tolist()
+        else:
+            told["at"] = np.r_[offsets, tokens][after].tolist()
+        first = packed["start"] == 0
+        told["held"] = int(packed["text_bytes"][first].sum() if plan.get("text_bytes") else first.sum())
+    store.write_json(store.join(payload["folders"][ladder], "fitted", f"{number:05d}.json"), told)
     return
     yield
 
@@ -212,26 +269,26 @@ def order_group(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -
     """Sort one group, write each document's offset in its stratum, and send the places back to the parts.
 
     Writes `order/NUMBER.parquet`: `key`, `id`, `offset`, `tokens`, and `start` of pieces, in order; documents that
-    start at or after the stratum's needed tokens are left out.
+    start at or after the stratum's needed tokens are left out. With `ranked` in the plan also `priority` and `tie`.
     """
     ladder, number = keys.unnumbered(bucket)
     folder = payload["folders"][ladder]
     plan = store.read_json(store.join(folder, "plan.json"))
     group = Group(**plan["groups"][number])
     packed = _ordered(values, plan)
+    offsets = group.base + _offsets(packed, plan, group.stratum)[0]
     if "fit" in plan:
-        offsets = group.base + _fitted(packed, plan, group.stratum)[0]
         order = np.argsort(offsets)
         packed, offsets = packed[order], offsets[order]
-    else:
-        offsets = group.base + np.cumsum(packed["tokens"]) - packed["tokens"]
     packed, offsets = packed[offsets < plan["needed"][group.stratum]], offsets[offsets < plan["needed"][group.stratum]]
     columns = {"key": packed["key"], "id": keys.id_column(packed["id"]), "offset": offsets, "tokens": packed["tokens"]}
-    placed = np.empty(len(packed), _dtype(PLACED, cut=_cuts(plan)))
+    placed = np.empty(len(packed), _places(cut=_cuts(plan)))
     if _cuts(plan):
         columns["start"] = placed["start"] = packed["start"]
     if plan.get("text_bytes"):
         columns["text_bytes"] = packed["text_bytes"]
+    if plan.get("ranked"):
+        columns |= {name: packed[name] for name in ("priority", "tie")}
     store.write_table(store.join(folder, "order", f"{number:05d}.parquet"), pa.table(columns))
     placed["row"] = keys.rows(packed["key"])
     placed["stratum"] = group.stratum
@@ -243,7 +300,7 @@ def order_group(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -
 def write_places(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
     """The places of one part's documents, or of their pieces: `row`, `stratum`, `offset`, `tokens`, and `start`."""
     ladder, ordinal = keys.unnumbered(bucket)
-    placed = keys.joined(values, _dtype(PLACED, cut=bool(payload["pieces"][ladder])))
+    placed = keys.joined(values, _places(cut=bool(payload["pieces"][ladder])))
     placed = placed[np.lexsort((placed["offset"], placed["row"]))]
     table = pa.table({name: placed[name] for name in placed.dtype.names or ()})
     store.write_table(store.join(payload["folders"][ladder], "places", f"{ordinal:07d}.parquet"), table)

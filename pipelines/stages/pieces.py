@@ -57,7 +57,7 @@ def cut(priority: NDArray[np.uint64], text_bytes: NDArray[np.int64], tokens: NDA
     [4, 4, 2]
     """
     times = np.maximum(-(-tokens // most), 1) if most else np.ones(len(tokens), np.int64)
-    index, number = _spread(times)
+    index, number = spread(times)
     start = number * most
     length = np.minimum(tokens[index] - start, most) if most else tokens
     return Pieces(index, start, length, _priority(priority[index], number, _possible(text_bytes, most)[index]))
@@ -70,7 +70,7 @@ def within(pieces: Pieces, length: int) -> Pieces:
         pieces: As `cut` gives them.
         length: Tokens of a sequence.
     """
-    index, number = _spread(-(-pieces.tokens // length))
+    index, number = spread(-(-pieces.tokens // length))
     start = number * length
     length_of = np.minimum(pieces.tokens[index] - start, length)
     return Pieces(pieces.index[index], pieces.start[index] + start, length_of, pieces.priority[index])
@@ -87,7 +87,7 @@ def earliest(priority: NDArray[np.uint64], text_bytes: NDArray[np.int64], most: 
     possible = _possible(text_bytes, most)
     if not len(priority) or possible.max() == 1:
         return priority
-    index, number = _spread(possible)
+    index, number = spread(possible)
     return np.minimum.reduceat(_priority(priority[index], number, possible[index]), np.cumsum(possible) - possible)
 
 
@@ -95,7 +95,7 @@ def _possible(text_bytes: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     return np.maximum(-(-(text_bytes + ENDS) // most), 1) if most else np.ones(len(text_bytes), np.int64)
 
 
-def _spread(times: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def spread(times: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Which document each piece is of, and its number there."""
     index = np.repeat(np.arange(len(times)), times)
     return index, np.arange(len(index)) - np.repeat(np.cumsum(times) - times, times)

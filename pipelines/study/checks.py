@@ -209,17 +209,6 @@ def _role(kind: pa.DataType) -> str | None:
     return "value" if pa.types.is_integer(kind) or pa.types.is_floating(kind) else None
 
 
-def _check_unit(settings: Settings, mistakes: list[str]) -> None:
-    """What goes with budgets in tokens alone."""
-    asked = {"max_document_sequences": settings.max_document_sequences, "packing": settings.packing == "best-fit"}
-    if settings.budget_unit != "tokens":
-        mistakes.extend(
-            f"{key}: goes with budgets in tokens, not in {settings.budget_unit}. Leave it out"
-            for key, there in asked.items()
-            if there
-        )
-
-
 def check_settings(settings: Settings, mistakes: list[str]) -> None:
     """Budgets, strata and the held-out set, once each has its type."""
     budgets = list(settings.budgets)
@@ -229,7 +218,6 @@ def check_settings(settings: Settings, mistakes: list[str]) -> None:
     for n, budget in enumerate(budgets):
         if budget < settings.sequence_length and settings.budget_unit == "tokens":
             mistakes.append(f"budgets[{n}]: {short(budget)} is less than one sequence of {settings.sequence_length}")
-    _check_unit(settings, mistakes)
     if settings.strata[0] != "source":
         mistakes.append(f"strata: starts with {settings.strata[0]!r}. The first is always 'source'")
     if (
