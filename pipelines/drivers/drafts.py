@@ -189,9 +189,8 @@ class Draft:
         """Whether pieces of documents have places of their own."""
         return bool(self.wanted.piece or self.wanted.fit)
 
-    def count(self, number: int, told: Mapping[str, Any]) -> int:
+    def count(self, number: int, told: Mapping[str, Any]) -> int:  # noqa: ARG002 a draft of tokens needs no number
         """Take what `count_fitted` tells of a group; the tokens that it makes."""
-        del number
         return int(told["tokens"])
 
     @property
