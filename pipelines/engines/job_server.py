@@ -66,10 +66,11 @@ class JobServer:
             module = importlib.import_module(f"apache_beam.runners.portability.{self._engine}_runner")
             server = getattr(module, SERVERS[self._engine])(self._options)
             try:
-                (java, *words), address = server.subprocess_cmd_and_endpoint()
+                (program, *words), address = server.subprocess_cmd_and_endpoint()
             except (RuntimeError, OSError, ValueError) as error:  # its jar is at an address, and cannot be fetched
                 raise store.UserError(f"The job server of {self._engine} cannot be started: {error}") from error
-            self._start([str(word) for word in (java, *QUICK_JAVA, *words)], address)
+            quick = () if self._engine == "prism" else QUICK_JAVA
+            self._start([str(word) for word in (program, *quick, *words)], address)
             self._address = address
         return self._address
 
