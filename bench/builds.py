@@ -114,7 +114,14 @@ def study(path: Path, **values: object) -> Path:
     return path
 
 
-def build(file: Path, out: Path, *, memory: bool = False, start: Sequence[str | Path] = ("-m", "tokenladder")) -> Built:
+def build(
+    file: Path,
+    out: Path,
+    *,
+    memory: bool = False,
+    start: Sequence[str | Path] = ("-m", "tokenladder"),
+    beam: Sequence[str] = (),
+) -> Built:
     """Build the study into a new folder.
 
     Args:
@@ -122,9 +129,10 @@ def build(file: Path, out: Path, *, memory: bool = False, start: Sequence[str | 
         out: Where to; what is there is removed first.
         memory: Whether to look at the memory of every process.
         start: Arguments of the interpreter in front of the command line's own.
+        beam: Beam's options.
     """
     shutil.rmtree(out, ignore_errors=True)
-    usage = measure.run([sys.executable, *start, "build", file, "--out", out], memory=memory)
+    usage = measure.run([sys.executable, *start, "build", file, "--out", out, "--", *beam], memory=memory)
     outcomes: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     for ledger in sorted((out / "ledger" / "web").glob("*.parquet")):
