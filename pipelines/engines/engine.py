@@ -165,7 +165,7 @@ class Engine:
         from .transforms import run
 
         try:
-            run(transform, options, say=self.say, dry=self.runner.dry)
+            run(transform, options, say=self.say, dry=self.runner.dry, minding=self.runner.minding)
         except Exception as error:
             found = _CARRIED.search(str(error))
             if found is None:

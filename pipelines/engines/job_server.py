@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import weakref
 from typing import IO, TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 from ..files import store
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 SERVERS = {"flink": "FlinkJarJobServer", "spark": "SparkJarJobServer", "prism": "PrismJobServer"}
 """Beam's classes that know a server's command, by engine."""
@@ -35,6 +36,11 @@ LINES = 12
 LOG_BYTES = 4 << 20
 """Bytes of what a job server printed that are kept for a person when a job fails."""
 
+LOST = b"process failed while running"
+"""What Prism prints of a worker process that ended; before it tells the end of a job, whose workers it ends, too."""
+
+LOST_SECONDS = 15.0
+"""So long a job may go on after that: a healthy one ends at once, and Beam waits 10 s for the last messages of one."""
 
 QUICK_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 """What Java is told: compile once, and collect in one thread. The work is in Python, and the server is gone soon."""
@@ -55,6 +61,7 @@ class JobServer:
         self._address: str | None = None
         self._end: weakref.finalize[..., JobServer] | None = None
         self._log: IO[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def address(self) -> str:
         """`HOST:PORT` of its job service, which answers there.
@@ -84,7 +91,7 @@ class JobServer:
             start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the server
         )
         self._end = weakref.finalize(self, _end, process, log)  # a program of many builds has no Java of an earlier one
-        self._log = log
+        self._log, self._process = log, process
         if not _answers(address, process):
             status = process.poll()
             said = self.said().decode(errors="replace").splitlines()[-LINES:]
@@ -101,16 +108,61 @@ class JobServer:
         # by position: the server writes on where the file's own one is
         return os.pread(self._log.fileno(), LOG_BYTES, max(0, size - LOG_BYTES))
 
+    @contextlib.contextmanager
+    def minding_workers(self) -> Iterator[None]:
+        """In the body, which runs a job, end Prism where a worker process ended and the job does not.
+
+        Prism 2.77 learns of a worker's death in two ways at once. By one it fails the job; by the other, as often as
+        not, it waits for an answer for ever and uses a processor for that.
+
+        Raises:
+            ChildProcessError: That was so, whatever the body raised.
+        """
+        over, ended = threading.Event(), threading.Event()
+        log, process = self._log, self._process
+        assert log is not None  # noqa: S101 it runs
+        assert process is not None  # noqa: S101 the same
+        begin = os.fstat(log.fileno()).st_size
+
+        def watch() -> None:
+            position, before, since = begin, b"", None
+            while not over.wait(LOST_SECONDS / 10):
+                new = os.pread(log.fileno(), LOG_BYTES, position)
+                position += len(new)
+                if since is None and LOST in before + new:
+                    since = time.monotonic()
+                before = new[-len(LOST) :]
+                if since is not None and time.monotonic() - since > LOST_SECONDS:
+                    ended.set()
+                    _hang_up(process)
+                    return
+
+        watcher = threading.Thread(target=watch, name="minds workers", daemon=True)
+        watcher.start()
+        try:
+            yield
+        except Exception as error:
+            if not ended.is_set():
+                raise
+            raise ChildProcessError("SDK worker disconnected") from error
+        finally:
+            over.set()
+            watcher.join()
+
     def stop(self) -> None:
         """End it, if it was started."""
         if self._end is not None:
             self._end()
-            self._end = self._log = self._address = None
+            self._end = self._log = self._address = self._process = None
 
 
 def _end(process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
     """End a server by closing the standard input of the one who attends it."""
     log.close()
+    _hang_up(process)
+
+
+def _hang_up(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None  # noqa: S101 it is a pipe
     with contextlib.suppress(OSError):
         process.stdin.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ..files import store
@@ -30,6 +31,7 @@ class Runner:
         job_service: Whether pipelines are sent to a job service, which gives errors back as its own texts.
         serve: Starts the engine's job server, unless it runs, and gives its address; one for all pipelines of a build.
         server_log: Gives what that job server has printed.
+        minding: Opens what looks after the workers while a job runs, where the engine itself does not do it well.
         look: Runs a function with arguments on every worker, where the engine can; it raises what the function raises.
     """
 
@@ -43,6 +45,7 @@ class Runner:
     job_service: bool = False
     serve: Callable[[], str] | None = None
     server_log: Callable[[], bytes] | None = None
+    minding: Callable[[], AbstractContextManager[None]] = nullcontext
     look: Callable[..., None] | None = None
 
     def settings(self, tasks: int) -> tuple[Any, int]:

@@ -198,7 +198,7 @@ def _prism(options: Any, arguments: Sequence[str]) -> Runner:
     if not any(argument.startswith("--prism_log_level") for argument in arguments):
         prism.prism_log_level = "warn"
     server = JobServer("prism", options)  # Beam's own would outlive this process, were it killed
-    started: dict[str, Any] = {"serve": server.address, "server_log": server.said}
+    started: dict[str, Any] = {"serve": server.address, "server_log": server.said, "minding": server.minding_workers}
     return Runner("PrismRunner", options, elsewhere=_environment(options), job_service=True, **started)
 
 

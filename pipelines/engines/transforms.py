@@ -216,7 +216,14 @@ class ExchangeArrays(beam.PTransform):
         return pairs
 
 
-def run(transform: beam.PTransform, options: Any, *, say: Callable[[str], None], dry: bool = False) -> None:
+def run(
+    transform: beam.PTransform,
+    options: Any,
+    *,
+    say: Callable[[str], None],
+    dry: bool = False,
+    minding: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+) -> None:
     """Run a pipeline of one transform to its end.
 
     Args:
@@ -224,6 +231,7 @@ def run(transform: beam.PTransform, options: Any, *, say: Callable[[str], None],
         options: Beam's; they may be changed.
         say: Tells the user a line, such as what is waited for.
         dry: Whether the options only have a job made: there is no end to wait for.
+        minding: Opens what looks after the workers while the pipeline runs.
 
     Raises:
         Exception: Whatever the runner raises; errors of the work are in its text.
@@ -235,7 +243,7 @@ def run(transform: beam.PTransform, options: Any, *, say: Callable[[str], None],
     try:
         pipeline = beam.Pipeline(options=options)
         pipeline | transform
-        with failures.quiet_jobs():
+        with failures.quiet_jobs(), minding():
             try:
                 result = pipeline.run()
             except OSError as error:
@@ -255,15 +263,16 @@ def run(transform: beam.PTransform, options: Any, *, say: Callable[[str], None],
 
 @functools.cache
 def _hush_channels() -> None:
-    """From now on, say nothing of threads that read for a worker: they may outlive the server that they read from.
+    """From now on, say nothing of threads that read for a worker or a job: they may outlive the server they read from.
 
-    So it is when a pipeline failed, and with Flink and Spark when one is done. What is wrong comes from the runner.
+    So it is when a pipeline failed, when a server was killed, and with Flink and Spark when a pipeline is done. What is
+    wrong comes from the runner.
     """
     otherwise = threading.excepthook
 
     def tell(failed: threading.ExceptHookArgs) -> None:
         name = "" if failed.thread is None else failed.thread.name
-        hung_up = name.startswith("run_worker") and isinstance(failed.exc_value, grpc.RpcError)
+        hung_up = name.startswith(("run_worker", "wait_until_finish")) and isinstance(failed.exc_value, grpc.RpcError)
         if name != "read_grpc_client_inputs" and not hung_up:
             otherwise(failed)
 

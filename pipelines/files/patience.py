@@ -57,8 +57,12 @@ def passes(error: OSError) -> bool:
     return not isinstance(error, FileNotFoundError | PermissionError) and bool(_PASSES.search(str(error)))
 
 
-def patiently(operation: Callable[[], T]) -> T:
+def patiently(operation: Callable[[], T], *, asks: bool = True) -> T:
     """The value of an operation, tried again as long as it fails with what passes.
+
+    Args:
+        operation: What is tried.
+        asks: Whether it cannot have a value without an answer of the host.
 
     Raises:
         OSError: What it raised last; or that the host has never answered, which is told after `FIRST_SECONDS`.
@@ -70,7 +74,8 @@ def patiently(operation: Callable[[], T]) -> T:
         except OSError as error:
             _judge(error, time.monotonic() - began)
         else:
-            ANSWERED.set()
+            if asks:
+                ANSWERED.set()
             return value
         time.sleep(pause * _share())
     return operation()

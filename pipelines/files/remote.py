@@ -74,7 +74,7 @@ def place(address: str) -> Place:
             f"{address}: cannot be opened as storage: '{bucket}' is no bucket. Write {scheme}://BUCKET/PATH."
         )
     try:
-        return Place(patiently(lambda: _open(scheme, bucket)), path.rstrip("/"))
+        return Place(patiently(lambda: _open(scheme, bucket), asks=False), path.rstrip("/"))
     except (OSError, pa.ArrowInvalid) as error:  # a bucket's region is asked for over the network
         raise OSError(f"{address}: cannot be reached: {error}") from error
 
@@ -149,7 +149,7 @@ def put(address: str, data: bytes | pa.Buffer) -> None:
     system, inner = place(address)
     if len(data) >= PART_BYTES:
         scheme, bucket = address.partition("://")[0], inner.partition("/")[0]
-        system = patiently(lambda: _open(scheme, bucket, for_parts=True))
+        system = patiently(lambda: _open(scheme, bucket, for_parts=True), asks=False)
     patiently(lambda: _put(system, inner, data))
 
 

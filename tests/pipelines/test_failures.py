@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 
+import grpc
 import pytest
 from click.testing import CliRunner
 
@@ -124,3 +126,24 @@ def test_what_beam_logs_of_jobs_is_kept_from_the_root_logger(caplog):
     assert caplog.messages == ["other.py"]
     say()
     assert caplog.messages == ["other.py", "portable_runner.py", "other.py"]
+
+
+def test_threads_that_read_from_a_server_that_is_gone_are_not_told_of(monkeypatch):
+    told = []
+    monkeypatch.setattr(threading, "excepthook", lambda failed: told.append(str(failed.exc_value)))
+    transforms._hush_channels.__wrapped__()
+    failed = [
+        ("wait_until_finish_read", grpc.RpcError("gone")),
+        ("run_worker_1", grpc.RpcError("gone")),
+        ("wait_until_finish_read", ValueError("of another kind")),
+        ("mine", grpc.RpcError("in another thread")),
+    ]
+
+    def fail(error):
+        raise error
+
+    for name, error in failed:
+        thread = threading.Thread(target=fail, args=[error], name=name)
+        thread.start()
+        thread.join()
+    assert told == ["of another kind", "in another thread"]

@@ -25,6 +25,16 @@ print("serving", flush=True)
 server = socket.create_server(("127.0.0.1", int(sys.argv[sys.argv.index("--job-port") + 1])))
 time.sleep(60)
 """
+LOSES_WORKERS = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[sys.argv.index("--job-port") + 1])))
+server.accept()
+while connection := server.accept()[0]:
+    print("process failed while running", flush=True)
+    connection.sendall(b"1")
+    if connection.recv(1) == b"2":
+        connection.recv(1)
+"""
 DIES = "import sys; print('one', *sys.argv[1:4]); print('Error: no main class'); sys.exit(3)"
 
 
@@ -98,6 +108,28 @@ def test_a_job_server_that_does_not_start_says_why(chosen, tmp_path):
     assert told[0].startswith(f"The job server of spark ended with exit status 3: {tmp_path / 'java'} -XX:Tiered")
     assert "--spark-master-url local[2]" in told[0]
     assert told[-1] == "Error: no main class"
+
+
+def test_a_server_ends_where_a_worker_was_lost_and_the_job_goes_on(chosen, monkeypatch):
+    monkeypatch.setattr("tokenladder.pipelines.engines.job_server.LOST_SECONDS", 0.2)
+    runner = chosen(LOSES_WORKERS)
+    server = runner.serve.__self__
+    host, _, port = server.address().rpartition(":")
+    with server.minding_workers(), socket.create_connection((host, int(port)), timeout=20) as job:
+        assert job.recv(1) == b"1"  # it lost a worker, and ends at once
+    with pytest.raises(RuntimeError, match="of its own"), server.minding_workers():
+        raise RuntimeError("of its own")
+
+    def hangs():
+        with server.minding_workers(), socket.create_connection((host, int(port)), timeout=20) as job:
+            job.sendall(b"2")
+            while job.recv(1):
+                pass
+            raise RuntimeError("its job service answers no more")
+
+    with pytest.raises(ChildProcessError, match=r"^SDK worker disconnected$"):
+        hangs()
+    assert runner.server_log() == b"process failed while running\n" * 2
 
 
 def test_a_jar_of_another_version_is_told(chosen, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.pipelines.files import patience, remote_file
+from tokenladder.pipelines.files import patience, remote, remote_file
 from tokenladder.pipelines.files.patience import passes, patiently
 
 DATA = bytes(n % 251 for n in range(5000))
@@ -137,6 +137,18 @@ def test_a_host_that_never_answered_is_told_soon_and_given_up(clock, caplog):
     assert [one.getMessage() for one in caplog.records] == [
         f"The object store is away; trying again for a minute or so: {REFUSED}"
     ]
+
+
+def test_a_store_that_was_opened_has_not_answered_yet(clock, monkeypatch):
+    monkeypatch.setattr(remote, "S3_ATTEMPTS", 1)
+    for name in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # the port of a service that is nowhere any more
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "none")
+    remote.place("gs://that-is-nowhere/a")
+    with pytest.raises(OSError, match=r"^The object store has not answered for \d+ s: .*onnect"):
+        remote.info("s3://that-is-nowhere/a")
+    assert 15 < clock[0] < 30
 
 
 def test_a_host_that_answered_once_is_waited_for(clock, caplog):
