@@ -222,7 +222,7 @@ def _source(found: Found, seen: Seen, folder: str) -> str:
         lines.append(
             "exclude = [                     # not read: environments, earlier results, what other sources have"
         )
-        lines += [f"  {json.dumps(_path(one, folder))}," for one in source.exclude]
+        lines += [f"  {json.dumps(_path(one, folder))}," for one in source.excluded]
         lines.append("]")
     if source.format in {"jsonl", "parquet"}:
         lines += [f"{key:<6} = {json.dumps(getattr(source, key))}" for key in ("text", "id", "date")]

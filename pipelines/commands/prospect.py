@@ -140,7 +140,7 @@ def find_sources(paths: Sequence[str], own: Sequence[str] = ()) -> list[Found]:
             mine = {folder: kind for folder, kind in left_out.items() if is_below(folder, [root])}
             exclude = (*mine, *(each for each in own if is_below(each, [root]) and each != root))
             size = sum(file.size for file in listed)
-            found.append(Found(name, replace(source, exclude=(*source.exclude, *exclude)), len(listed), size, mine))
+            found.append(Found(name, replace(source, exclude=(*source.excluded, *exclude)), len(listed), size, mine))
     return found
 
 

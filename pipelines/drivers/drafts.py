@@ -264,6 +264,7 @@ class Draft:
         else:
             most = min((sum(self.needed.values()) * repeat * available[s] // self.needed[s] for s in short), default=0)
         most -= most % 10 ** max(0, len(str(most)) - 3)  # strata are rounded to sequences: three digits are enough
+        most = most if most >= self.length else 0  # a study has no budget below one sequence
         return shortage.told(self.wanted.name, "tokens", self.needed, available, repeat, most)
 
 

@@ -38,7 +38,8 @@ class Source:
     Attributes:
         format: How the files are read: warc, wet, html, jsonl, parquet, tree, tar, zip.
         path: File, folder or glob, or a list of them; local, s3:// or gs://.
-        exclude: Files, folders or globs, written as `path` is, whose files are not read.
+        exclude: File, folder or glob, or a list of them, written as `path` is, whose files are not read; a glob that
+            ends in a plain name means folders of that name, too.
         extract: How HTML becomes text: resiliparse, trafilatura (an extra), or none (the HTML itself).
         text: Field or column that holds the text (jsonl, parquet).
         id: Field or column that names a document; its position stands in where a record has none (jsonl, parquet).
@@ -56,7 +57,7 @@ class Source:
 
     format: str
     path: str | tuple[str, ...]
-    exclude: tuple[str, ...] = ()
+    exclude: str | tuple[str, ...] = ()
     extract: Literal["resiliparse", "trafilatura", "none"] = "resiliparse"
     text: str = "text"
     id: str = "id"
@@ -81,7 +82,7 @@ class Source:
             raise ValueError(f"format {self.format!r} is not known. Known: {', '.join(FORMATS)}{hint}")
         if not self.paths or not all(self.paths):
             raise ValueError("path is empty. Give a file, a folder, a glob, or a list of them")
-        if not all(self.exclude):
+        if not all(self.excluded):
             raise ValueError("exclude has an empty path. Give files, folders or globs, or leave it out")
         if not 1 <= self.max_document <= LARGEST_DOCUMENT:
             raise ValueError(f"max_document is {self.max_document}. Give bytes from 1 to {LARGEST_DOCUMENT}")
@@ -99,9 +100,14 @@ class Source:
         """The paths, also where there is one."""
         return (self.path,) if isinstance(self.path, str) else tuple(self.path)
 
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """What is not read, also where it is one path."""
+        return (self.exclude,) if isinstance(self.exclude, str) else tuple(self.exclude)
+
     def located(self, folder: str = "") -> Source:
         """The same with absolute paths; relative ones start at a folder, by default the working one."""
-        paths, exclude = (tuple(store.absolute(one, folder) for one in given) for given in (self.paths, self.exclude))
+        paths, exclude = (tuple(store.absolute(one, folder) for one in given) for given in (self.paths, self.excluded))
         views = None if self.views is None else store.absolute(self.views, folder)
         return dataclasses.replace(self, path=paths, exclude=exclude, views=views)
 
@@ -155,8 +161,11 @@ class Source:
                     f"{path}: no such file. Check the path, or write a glob of files such as 'crawl/*.gz' or 'code/**'."
                 )
             found |= {file.path: file for file in files}
-        for path in self.exclude:
-            for file in store.list_files(path, skip_folders=skip):
+        for path in self.excluded:
+            named = [path]
+            if store.fixed_root(path) != path and not set("*?[") & set(path.rpartition("/")[2]):
+                named.append(store.join(path, "**"))  # a glob names files alone, but `**/node_modules` means a folder
+            for file in itertools.chain.from_iterable(store.list_files(one, skip_folders=skip) for one in named):
                 found.pop(file.path, None)
         if not found:
             raise store.UserError(f"{', '.join(self.paths)}: exclude leaves no file of it. Exclude less.")

@@ -78,6 +78,8 @@ def test_a_stratum_that_runs_short(study):
     hint = f"Lower the budgets to {least:,} tokens, loosen rules, change weights, or set repeat = {passes}."
     assert lines[2] == hint
     build(study, budgets=["640", str(least)])
+    with pytest.raises(store.UserError, match="Lower the budgets, loosen rules"):  # not to less than one sequence
+        build(study, budgets=["100K"], sequence_length=1 << 16, shard_tokens=1 << 16)
     with pytest.raises(store.UserError, match=rf"{kept:,} kept × {passes - 1} passes"):
         build(study, budgets=["640", "100K"], recipes={"all": {"repeat": passes - 1}})
     made = build(study, budgets=["640", "100K"], recipes={"all": {"repeat": passes}})

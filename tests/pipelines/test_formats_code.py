@@ -151,12 +151,15 @@ def test_what_is_excluded_is_not_listed(tmp_path):
     assert left() == ["a/b/y.py", "a/b/z.js", "a/x.py", "c.js"]
     assert left("a/b", "gone") == ["a/x.py", "c.js"]
     assert left("**/*.js", "a/x.py") == ["a/b/y.py"]
+    assert left("**/b") == left("*/b/") == ["a/x.py", "c.js"]  # a folder by its name alone
+    assert left("a/*") == ["a/b/y.py", "a/b/z.js", "c.js"]
     with pytest.raises(UserError, match=f"{tmp_path}: exclude leaves no file of it. Exclude less."):
         left("**")
     with pytest.raises(ValueError, match="exclude has an empty path"):
         Source("tree", "a", exclude=("",))
     located = Source("tree", "a", exclude=("a/b", "/c")).located("/data")
     assert (located.paths, located.exclude) == (("/data/a",), ("/data/a/b", "/c"))
+    assert Source("tree", "a", exclude="b").located("/data").exclude == ("/data/b",)
 
 
 def test_the_nearest_licence_is_found_across_slices(tmp_path):
