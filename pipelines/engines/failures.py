@@ -71,13 +71,18 @@ def told(runner: str, stage: str, error: Exception, server_log: Callable[[], byt
     """
     if callable(details := getattr(error, "details", None)):  # of gRPC, for the job service itself went away
         last = f"its job service answers no more ({details()})"
+    elif not str(error):  # gRPC's, where no connection was made in time
+        last = f"its job service does not answer ({type(error).__name__})"
     else:
         last = last_error(str(error))
     logs = b"" if server_log is None else b"\n\nThe job server:\n" + server_log()
-    handle, path = tempfile.mkstemp(prefix=f"tokenladder-{runner}-", suffix=".log")
-    with os.fdopen(handle, "wb") as file:
-        file.write(str(error).encode(errors="replace") + logs)
     what = "The whole error" if server_log is None else "The whole error and the job server's log"
+    try:
+        handle, path = tempfile.mkstemp(prefix=f"tokenladder-{runner}-", suffix=".log")
+        with os.fdopen(handle, "wb") as file:
+            file.write(str(error).encode(errors="replace") + logs)
+    except OSError as unkept:  # a full disk may be what made the job fail
+        path = f"not kept ({unkept})"
     return JobError(
         f"{runner}: the job of the stage '{stage}' failed: {last}\n{what}: {path}\n"
         "Finished parts are kept: the same command goes on from here."

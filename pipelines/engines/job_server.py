@@ -64,11 +64,13 @@ class JobServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def address(self) -> str:
-        """`HOST:PORT` of its job service, which answers there.
+        """`HOST:PORT` of its job service, which answers there; one that died since the last pipeline is started anew.
 
         Raises:
             UserError: Its jar cannot be fetched, or it did not start; with what it said last.
         """
+        if self._process is not None and self._process.poll() is not None:
+            self.stop()
         if self._address is None:
             module = importlib.import_module(f"apache_beam.runners.portability.{self._engine}_runner")
             server = getattr(module, SERVERS[self._engine])(self._options)

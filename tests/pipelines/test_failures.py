@@ -88,6 +88,15 @@ def test_a_failed_job_is_told_in_three_lines_and_kept_whole(engine, tmp_path):
     assert log.read_text() == f"{whole}\n\nThe job server:\n[main] INFO started"
 
 
+def test_where_no_file_can_be_written_the_failure_is_told_all_the_same(engine, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    with pytest.raises(failures.JobError) as error:
+        engine(RuntimeError(HEAD + "java.io.IOException: full")).each("read", "no:function", [{}])
+    told = str(error.value).splitlines()
+    assert told[0] == "FlinkRunner: the job of the stage 'read' failed: IOException: full"
+    assert told[1].startswith("The whole error: not kept ([Errno 2] No such file or directory: ")
+
+
 def test_a_job_service_that_goes_away(engine, tmp_path):
     with pytest.raises(failures.JobError) as error:
         engine(GoneError("<_MultiThreadedRendezvous of RPC …>")).exchange("connect", "no:function", [], [{}])
@@ -96,6 +105,11 @@ def test_a_job_service_that_goes_away(engine, tmp_path):
         "FlinkRunner: the job of the stage 'connect' failed: its job service answers no more (Socket closed)",
         f"The whole error: {log}",
     ]
+
+
+def test_a_job_service_that_never_answers(engine):
+    with pytest.raises(failures.JobError, match=r"failed: its job service does not answer \(FutureTimeoutError\)\n"):
+        engine(grpc.FutureTimeoutError()).each("read", "no:function", [{}])
 
 
 def test_an_error_for_people_stays_what_it_was(engine, tmp_path):

@@ -84,6 +84,18 @@ def test_all_pipelines_have_one_job_server(chosen, tmp_path, engine):
     assert runner.server_log() == b""
 
 
+def test_a_job_server_that_died_between_two_pipelines_is_started_anew(chosen, tmp_path):
+    runner = chosen(LISTENS)
+    server = runner.serve.__self__
+    server.address()
+    os.kill(int((tmp_path / "started").read_text()), signal.SIGKILL)
+    server._process.wait(20)
+    second = server.address()
+    socket.create_connection(("127.0.0.1", int(second.rpartition(":")[2])), timeout=5).close()
+    pids = [int(pid) for pid in (tmp_path / "started").read_text().split()]
+    assert [alive(pid) for pid in pids] == [False, True]
+
+
 def test_a_job_server_ends_with_the_build_that_started_it(chosen, tmp_path):
     runner = chosen(LISTENS)
     runner.settings(1)
