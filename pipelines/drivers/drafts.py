@@ -359,7 +359,8 @@ def _course(wanted: Wanted, rows: Sequence[NDArray[np.int64]], sequences: int, l
     if sequences > LONGEST:
         what = f"a rung of more than {LONGEST:,} sequences"
         raise store.UserError(f"{wanted.name}: weights that change along the stream do not go with {what}.")
-    at = np.minimum(places(wanted.weights, sequences * length, length), LONGEST)
+    # a share of the rung in whole sequences may pass a place in tokens that follows it
+    at = np.maximum.accumulate(np.minimum(places(wanted.weights, sequences * length, length), LONGEST))
     return Course(at.astype(np.int64), np.stack(rows))
 
 

@@ -168,7 +168,7 @@ class Ledger:
         clean += named(np.intersect1d(stands["id"], self.held), "is held out, but in the stream")
         self.faults += named(np.setdiff1d(kept["id"], stands["id"]), "is kept, but not in the stream")
         self.faults += named(np.setdiff1d(stands["id"], kept["id"]), "is in the stream, but not kept")
-        if stream.fits:  # of copies, the stream does not tell which one has which piece
+        if stream.fits or stream.piece:  # the stream does not tell which copy has which piece
             stands, open_ended = _together(stands, open_ended)
             kept, _ = _together(kept, np.zeros(len(kept), bool))
         if len(kept) != len(stands):

@@ -207,6 +207,18 @@ def test_copies_are_told_apart(tmp_path):
         assert failed(result.out) == {}
 
 
+def test_copies_in_pieces_that_the_end_cuts_and_a_place_in_tokens_right_behind_a_share(tmp_path):
+    texts = [row["text"] for row in little.corpus(1, 3, prefix="a", words=(20, 40))]
+    rows = {"a": [{"id": f"a{n}", "text": texts[n % 3]} for n in range(9)], "b": little.corpus(2, 9, prefix="b")}
+    for budget in (20, 27, 38, 49):
+        largest = 2 * budget * 16 + 7  # half of it rounds to one sequence more than its own number of tokens
+        weights = [{"at": 0.5, "a": 1.0}, {"at": f"{-(-largest // 2)} tokens", "b": 1.0}]
+        recipe = {"dedup": False, "repeat": 9, "weights": {"a": 1.0} if budget != 20 else weights}
+        more = {"budgets": [largest], "recipes": {"all": recipe}, "sequence_length": 16, "max_document_sequences": 1}
+        result = little.build(study_of(tmp_path, rows, **more), tmp_path / "out")
+        assert failed(result.out) == {}
+
+
 @pytest.mark.parametrize("cut", ["pieces", "fitted"])
 def test_a_rung_that_holds_other_documents_is_found(tmp_path, cut):
     weights = [{"at": 0.2, "a": 1.0}, {"at": 1.0, "b": 1.0}]
