@@ -130,7 +130,11 @@ def _one_process(source: str) -> Iterator[None]:
     with Path(source).open("rb") as file:
         with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)  # closing is not enough: a process forked meanwhile has the file, too
 
 
 def _without_extensions(compiled: Any) -> Any:
