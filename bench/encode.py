@@ -25,12 +25,14 @@ import sysconfig
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow.parquet as pq
 from plain_engine import PlainEngine, building_with
 
+from tokenladder.pipelines.engines.allocators import settle
 from tokenladder.tokenizers.huggingface import HuggingFaceTokenizer
 
 import builds
@@ -39,11 +41,12 @@ from dedup_corpus import installed, up_to, web, write
 from end_to_end import peer_python
 
 PEER = Path(__file__).parent / "peer_encode.py"
+LENGTH = 2048
 STUDY = """\
 name = "encode"
 seed = 1
 budgets = [{tokens}]
-sequence_length = 2048
+sequence_length = {length}
 input_ids = {kind}
 
 [tokenizer]
@@ -60,13 +63,18 @@ dedup = false
 
 
 class Stages(PlainEngine):
-    """Counts processor seconds by stage."""
+    """Counts processor seconds by stage, and of each shard."""
 
     spent: ClassVar[defaultdict[str, float]] = defaultdict(float)
+    shards: ClassVar[list[float]] = []
+    """MB of token ids a second, in the order in which shards are written."""
 
     def each(self, label: str, target: str, payloads: Sequence[dict[str, Any]], *, isolated: bool = False) -> None:
         """Time the tasks, too."""
-        self._timed(label, lambda: super(Stages, self).each(label, target, payloads, isolated=isolated))
+        for payload in payloads:
+            seconds = self._timed(label, partial(super().each, label, target, [payload], isolated=isolated))
+            if label == "pack":
+                Stages.shards.append(payload["count"] * LENGTH * 2 / 1e6 / seconds)
 
     def exchange(
         self,
@@ -77,13 +85,15 @@ class Stages(PlainEngine):
         volume: int = 0,
     ) -> None:
         """Time the exchange, too."""
-        self._timed(label, lambda: super(Stages, self).exchange(label, emit, reduces, payloads, volume))
+        self._timed(label, partial(super().exchange, label, emit, reduces, payloads, volume))
 
-    def _timed(self, label: str, work: Callable[[], object]) -> None:
+    def _timed(self, label: str, work: Callable[[], object]) -> float:
         before = resource.getrusage(resource.RUSAGE_SELF)
         work()
         after = resource.getrusage(resource.RUSAGE_SELF)
-        Stages.spent[label] += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        Stages.spent[label] += seconds
+        return seconds
 
 
 def ours(documents: Path, tokenizer: Path, out: Path, kind: str) -> dict[str, Any]:
@@ -93,14 +103,19 @@ def ours(documents: Path, tokenizer: Path, out: Path, kind: str) -> dict[str, An
     from tokenladder.pipelines.study.file import parse
     from tokenladder.pipelines.watch.progress import Reporter
 
-    fill = {"tokenizer": str(tokenizer), "path": f"{documents}/*.parquet", "kind": kind}
+    fill = {"tokenizer": str(tokenizer), "path": f"{documents}/*.parquet", "kind": kind, "length": LENGTH}
     texts = {key: json.dumps(value) for key, value in fill.items()}
     study = parse(STUDY.format(tokens=count(documents, tokenizer), **texts), str(out / "study.toml"))
     with building_with(Stages):
         manifest = module.build(make_plan(study, str(out / "built")), Reporter(quiet=True))
     rung = manifest["recipes"]["all"]["rungs"][-1]
     counted = manifest["counts"]["text"]
-    return {"stages": dict(Stages.spent), "tokens": rung["tokens"], "text_bytes": counted["text_bytes"]}
+    return {
+        "stages": dict(Stages.spent),
+        "shards": Stages.shards,
+        "tokens": rung["tokens"],
+        "text_bytes": counted["text_bytes"],
+    }
 
 
 def corpus_of(corpus: Path, megabytes: int) -> Path:
@@ -120,7 +135,7 @@ def corpus_of(corpus: Path, megabytes: int) -> Path:
 def _one_core() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     os.environ.update(RAYON_NUM_THREADS="1", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
-    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # as `tokenladder build` has it
+    settle()  # as `tokenladder build` does
 
 
 def main() -> None:
@@ -169,7 +184,7 @@ def count(documents: Path, tokenizer: Path) -> int:
     for path in sorted(documents.glob("*.parquet")):
         column = pq.read_table(path, columns=["text"]).column(0).combine_chunks()
         total += len(engine.encode(column)[1]) + len(column)
-    return total // 2048 * 2048
+    return total // LENGTH * LENGTH
 
 
 def _peer_run(python: Path, documents: Path, tokenizer: Path) -> float:
@@ -196,6 +211,9 @@ def _report(runs: dict[str, list[dict[str, Any]]], theirs: Sequence[float], roun
         tokens = found[0]["tokens"] * 2 / 1e6
         shares = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in spent.items())
         print(f"\n{kind}: {shares}; packing alone {tokens / spent['pack']:.0f} MB of token ids per CPU-second")
+        by_shard = [statistics.median(rates) for rates in zip(*(run["shards"] for run in found), strict=True)]
+        told = ", ".join(f"{rate:.0f}" for rate in by_shard)
+        print(f"shard by shard: {told}; their median {statistics.median(by_shard):.0f}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..files import store
+from ..stages import order_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +103,7 @@ class Orders:
     def _read(self, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], pa.Table]:
         """Offsets, tokens, and bytes or ones, of a group's documents; of a later piece of one nothing."""
         if self._open is None or self._open[0] != number:
-            self._open = number, store.read_table(store.join(self._folder, "order", f"{number:05d}.parquet"))
+            self._open = number, store.read_table(order_files.path_of(self._folder, f"{number:05d}"))
         table = self._open[1]
         offsets, tokens = table.column("offset").to_numpy(), table.column("tokens").to_numpy()
         sizes = table.column("text_bytes").to_numpy() if self._in_bytes else np.ones(len(table), np.int64)

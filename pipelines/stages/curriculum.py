@@ -29,7 +29,7 @@ from ...filters.hashing import fmix64, mix64
 from ...filters.kernels import kernel
 from ..files import store
 from ..files.parts import Part, Store, cluster_sizes, read_clusters
-from . import keys
+from . import keys, order_files
 from .ladder import GROUP_DOCUMENTS
 from .view import descending
 
@@ -166,18 +166,16 @@ def arrange(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> It
     listed = []
     for n, (first, stop) in enumerate(itertools.pairwise(_bounds(starts, len(items)))):
         some = items[first:stop]
-        table = pa.table(
-            {
-                "key": some["key"],
-                "id": keys.id_column(some["id"]),
-                "offset": offsets[first:stop],
-                "tokens": some["tokens"],
-                "start": some["start"],
-                "difficulty": some["difficulty"],
-            }
-        )
+        columns = {
+            "key": some["key"],
+            "id": keys.id_column(some["id"]),
+            "offset": offsets[first:stop],
+            "tokens": some["tokens"],
+            "start": some["start"],
+            "difficulty": some["difficulty"],
+        }
         name = f"{one_class:05d}-{n:05d}"
-        store.write_table(store.join(wanted["folder"], "order", f"{name}.parquet"), table)
+        order_files.write(order_files.path_of(wanted["folder"], name), columns)
         group = {"stratum": wanted["strata"][one_class], "base": int(ends[first]), "name": name}
         listed.append({**group, "tokens": int(ends[stop] - ends[first])})
     path = store.join(wanted["folder"], "classes", f"{one_class:05d}.json")

@@ -17,7 +17,7 @@ from ...filters.hashing import mix64
 from ..files import store
 from ..files.parts import Part, Store
 from ..files.schema import BUCKET_BITS, CANDIDATE
-from . import keys, segments
+from . import keys, order_files, segments
 from .edits import encoded_bytes
 from .fit import fit
 from .pieces import buckets_of, cut, earliest, within
@@ -289,7 +289,7 @@ def order_group(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -
         columns["text_bytes"] = packed["text_bytes"]
     if plan.get("ranked"):
         columns |= {name: packed[name] for name in ("priority", "tie")}
-    store.write_table(store.join(folder, "order", f"{number:05d}.parquet"), pa.table(columns))
+    order_files.write(order_files.path_of(folder, f"{number:05d}"), columns)
     placed["row"] = keys.rows(packed["key"])
     placed["stratum"] = group.stratum
     placed["offset"] = offsets

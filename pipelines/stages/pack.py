@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from ..files import store
-from ..files.parts import Part, Store
-from . import keys, segments
+from ..files.parts import Store
+from . import keys, order_files, segments
 from .schedule import Course, resumed
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _pieces(folder: str, plan: dict[str, Any], stratum: int, start: int, length:
             if group["stratum"] != stratum or group["base"] >= stop or group["base"] + group["tokens"] <= begin:
                 continue
             name = group.get("name", f"{number:05d}")
-            table = store.read_table(store.join(folder, "order", f"{name}.parquet"))
+            table = order_files.read(order_files.path_of(folder, name), begin, stop)
             offsets, tokens = table.column("offset").to_numpy(), table.column("tokens").to_numpy()
             inside = np.flatnonzero((offsets < stop) & (offsets + tokens > begin))
             piece = np.empty(len(inside), PIECE)
@@ -127,14 +127,15 @@ def _pieces(folder: str, plan: dict[str, Any], stratum: int, start: int, length:
 
 
 def _fill(payload: dict[str, Any], pieces: NDArray[Any], out: NDArray[Any]) -> None:
-    """Copy the tokens of all pieces, part by part, so that one part's segments are open at a time."""
-    parts = [Part(**part) for part in _plan(payload["parts"])["parts"]]
-    place, numbers = Store(payload["store"]), keys.ordinals(pieces["key"])
-    pieces = pieces[np.argsort(numbers, kind="stable")]
-    ordinals, firsts = np.unique(np.sort(numbers), return_index=True)
-    for ordinal, mine in zip(ordinals, np.split(pieces, firsts[1:]), strict=True):
-        reader = segments.Reader(place, payload["tokenizer"], parts[ordinal].id)
-        reader.copy(keys.rows(mine["key"]), mine["start"], mine["length"], mine["at"], out)
+    """Copy the tokens of all pieces: part by part, so that one is open at a time, and in each from its start on."""
+    parts, place = _plan(payload["parts"])["parts"], Store(payload["store"])
+    order = np.argsort(pieces["key"])
+    key, start, length, at = (pieces[name][order] for name in ("key", "start", "length", "at"))
+    ordinals, firsts = np.unique(keys.ordinals(key), return_index=True)
+    for ordinal, first, stop in zip(ordinals, firsts, [*firsts[1:], len(key)], strict=True):
+        mine = slice(first, stop)
+        reader = segments.Reader(place, payload["tokenizer"], parts[ordinal]["id"])
+        reader.copy(keys.rows(key[mine]), start[mine], length[mine], at[mine], out)
 
 
 STANDS = np.dtype(
