@@ -11,10 +11,20 @@ import numpy as np
 from .gather import segments
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
     from .order import Places
-    from .stream import Stream
+    from .rung import Rung
+
+
+def by_rung(rungs: Sequence[Rung], places: Places) -> Iterator[tuple[Rung, NDArray[np.intp]]]:
+    """The rungs of which there are any places, and which places those are."""
+    for number, rung in enumerate(rungs):
+        mine = np.flatnonzero(places.rungs == number)
+        if len(mine):
+            yield rung, mine
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,20 +35,24 @@ class Batch:
         positions: int64[n]; place of each sequence in the run.
         places: Rung, epoch and sequence of each.
         tokens: Shape (n, length), of the rungs' dtype; read-only where it is a view of a shard.
-        stream: The run.
+        rungs: The run's rungs.
     """
 
     positions: NDArray[np.int64]
     places: Places
     tokens: NDArray[Any]
-    stream: Stream
+    rungs: Sequence[Rung]
 
     def __len__(self) -> int:
         return len(self.positions)
 
     @cached_property
     def _segments(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        return segments(self.stream.start_bits(self.places), self.tokens.shape[1])
+        length = self.tokens.shape[1]
+        bits = np.empty((len(self), -(-length // 8)), np.uint8)  # one a token, set where a document begins
+        for rung, mine in by_rung(self.rungs, self.places):
+            bits[mine] = rung.start_bits(self.places.sequences[mine])
+        return segments(bits, length)
 
     @property
     def document_numbers(self) -> NDArray[np.int32]:
@@ -85,9 +99,8 @@ class Batch:
     def padding(self) -> NDArray[np.int64]:
         """Tokens at the end of each sequence that are padding; int64[n], all 0 where a study concatenates documents."""
         out = np.zeros(len(self), np.int64)
-        for number, rung in enumerate(self.stream.rungs):
-            mine = np.flatnonzero(self.places.rungs == number)
-            if len(mine) and rung.padded:
+        for rung, mine in by_rung(self.rungs, self.places):
+            if rung.padded:
                 out[mine] = rung.padding(self.places.sequences[mine])
         return out
 
@@ -101,7 +114,6 @@ class Batch:
     def strata(self) -> list[str]:
         """The stratum of each sequence."""
         out = np.empty(len(self), object)
-        for number, rung in enumerate(self.stream.rungs):
-            mine = np.flatnonzero(self.places.rungs == number)
+        for rung, mine in by_rung(self.rungs, self.places):
             out[mine] = rung.strata_of(self.places.sequences[mine])
         return out.tolist()

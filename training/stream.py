@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..pipelines.files import store
-from .batch import Batch
+from .batch import Batch, by_rung
 from .order import Order, Places
 from .rung import Rung
 
@@ -132,7 +132,7 @@ class Stream:
         """
         positions = self._checked(positions)
         places = self.order.places(positions)
-        return Batch(positions, places, self._tokens(places), self)
+        return Batch(positions, places, self._tokens(places), self.rungs)
 
     def batches(self, size: int, *, position: int = 0, rank: int = 0, ranks: int = 1) -> Iterator[Batch]:
         """The run in batches, from a position on.
@@ -184,7 +184,7 @@ class Stream:
                 if shards:
                     rung.prefetch(shards)
             mine = Places(places.rungs[at : at + size], places.epochs[at : at + size], places.sequences[at : at + size])
-            yield Batch(positions[at : at + size], mine, self._tokens(mine), self)
+            yield Batch(positions[at : at + size], mine, self._tokens(mine), self.rungs)
 
     def _wanted(self, position: int, count: int) -> list[collections.deque[int]]:
         """For each rung, the shards to fetch while a block is used: its own, and some that come after it."""
@@ -204,19 +204,8 @@ class Stream:
                 return self.rungs[0].slice(start, start + count)
             return self.rungs[0].take(sequences)
         out = np.empty((len(sequences), self.length), self.dtype)
-        for number, rung in enumerate(self.rungs):
-            mine = np.flatnonzero(places.rungs == number)
-            if len(mine):
-                out[mine] = rung.take(sequences[mine])
-        return out
-
-    def start_bits(self, places: Places) -> NDArray[np.uint8]:
-        """A bit for each token, set where a document begins; uint8 of shape (n, ceil(length / 8))."""
-        out = np.empty((len(places.sequences), -(-self.length // 8)), np.uint8)
-        for number, rung in enumerate(self.rungs):
-            mine = np.flatnonzero(places.rungs == number)
-            if len(mine):
-                out[mine] = rung.start_bits(places.sequences[mine])
+        for rung, mine in by_rung(self.rungs, places):
+            out[mine] = rung.take(sequences[mine])
         return out
 
     def state(self, position: int) -> dict[str, Any]:
@@ -288,10 +277,7 @@ class Stream:
 
     def _documents(self, positions: NDArray[np.int64], places: Places) -> pa.Table:
         pieces = [SEEN.empty_table()]  # of no position, as before the first step
-        for number, rung in enumerate(self.rungs):
-            mine = np.flatnonzero(places.rungs == number)
-            if not len(mine):
-                continue
+        for rung, mine in by_rung(self.rungs, places):
             table = rung.documents(places.sequences[mine])
             rows = table.column("row").to_numpy()
             names = ("sequence", "position", "document", "offset", "length")
