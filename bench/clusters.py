@@ -19,6 +19,9 @@ from typing import NamedTuple
 
 START_SECONDS = 120.0
 
+END_WITH_INPUT = 'while read -r line; do :; done; kill -s TERM -- "-$1"; sleep 10; kill -s KILL -- "-$1"'
+"""What ends a group of processes once the one that holds its standard input has died, kill -9 included."""
+
 OPENED = (
     "java.io",
     "java.lang",
@@ -73,7 +76,7 @@ def free_port() -> int:
 def running(
     *command: object, port: int | None = None, log: Path | None = None, env: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process and all that it starts, for as long as the body runs.
+    """A process and all that it starts, for as long as the body runs, and no longer than this process.
 
     Args:
         command: Program and arguments.
@@ -92,11 +95,16 @@ def running(
             start_new_session=True,
             env={**os.environ, **(env or {})},
         )
+    words = ["sh", "-c", END_WITH_INPUT, "sh", str(process.pid)]
+    null = subprocess.DEVNULL
+    guard = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=null, stderr=null, start_new_session=True)
     try:
         if port is not None:
             _wait_for(port, process)
         yield process
     finally:
+        guard.kill()
+        guard.communicate()
         for how in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, how)
