@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ def read_runs(path: str, chosen: Mapping[str, str] | None = None, loss_unit: str
         UserError: There is no such file, it cannot be read, or its runs are not usable; all mistakes at once.
     """
     place = store.absolute(path)
-    if not place.rpartition("/")[2].count("."):
+    if Path(place).is_dir() or not (place.rpartition("/")[2].count(".") or Path(place).is_file()):
         place = store.join(place, "runs.csv")
     try:
         data = store.read_bytes(place)

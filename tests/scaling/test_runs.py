@@ -287,6 +287,7 @@ def test_columns_that_are_chosen_or_ambiguous():
         ("runs.csv", b"loss,params,loss\n1,2,3\n", "two columns are named 'loss'"),
         ("runs.json", b"[" * 100_000, "cannot be read as a table of runs: nested too deep"),
         ("runs.csv", b"\xff\xfe", "cannot be read as a table of runs: 'utf-8' codec"),
+        ("runs", b"params,loss\n", "the name ends in none of .csv, .tsv, .parquet, .json, .jsonl"),
         ("runs.xls", b"", "the name ends in none of .csv, .tsv, .parquet, .json, .jsonl"),
         ("runs.json", b"3", "not a list of runs, nor a mapping of columns"),
         ("runs.json", b"[3]", "a run must be a table of names and values, not '3'"),
@@ -302,6 +303,15 @@ def test_files_that_are_no_table(tmp_path, name, content, said):
         read_runs(str(tmp_path / name))
     assert str(caught.value).startswith(f"{tmp_path / name}: ")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["runs", "runs.v2"])
+def test_a_folder_stands_for_the_runs_inside(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match=rf"{name}/runs\.csv: there is no such runs table"):
+        read_runs(str(tmp_path / name))
+    (tmp_path / name / "runs.csv").write_text("params,tokens,loss\n1e6,1e8,3\n")
+    assert len(read_runs(str(tmp_path / name))) == 1
 
 
 @given(st.integers(1, 10**6), st.sampled_from(["", "K", "k", "M", "B", "b", "T"]))
