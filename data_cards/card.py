@@ -114,7 +114,8 @@ def _rungs(recipes: dict[str, Any]) -> str:
 def _requested(rung: dict[str, Any]) -> str:
     """What a rung was to have: tokens, or bytes or documents and how many begin in it."""
     if "unit" in rung:
-        return f"{rung['requested']:,} {plain(rung['unit'])} ({rung['reached']:,})"
+        unit = plain(rung["unit"].removesuffix("s") if rung["requested"] == 1 else rung["unit"])
+        return f"{rung['requested']:,} {unit} ({rung['reached']:,})"
     return f"{rung['requested_tokens']:,}"
 
 

@@ -87,6 +87,7 @@ def show_plan(described: Mapping[str, Any]) -> str:
         line(f"scores: {scores or 'none'}"),
         line(f"result: {described['out']}"),
         line(f"store: {described['store']}"),
+        *(line(f"note: {one}") for one in described["notes"]),
     )
 
 

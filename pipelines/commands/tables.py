@@ -54,13 +54,15 @@ def show_plan(plan: dict[str, Any]) -> None:
         console.print()
     scores = ", ".join(f"{name} ({one['type']})" for name, one in plan["scores"].items())
     lines = f"scores: {scores or 'none'}\nresult: {plan['out']}\nstore: {plan['store']}"
+    lines += "".join(f"\nnote: {line}" for line in plan["notes"])
     console.print(lines, markup=False, soft_wrap=True)  # a path cut in two cannot be copied
 
 
 def _sizes(rung: dict[str, Any]) -> tuple[str, str]:
     """What was requested of a rung, and its tokens, where these are known before encoding."""
     if "unit" in rung:
-        return f"{rung['requested']:,} {rung['unit']}", "–"
+        unit = rung["unit"].removesuffix("s") if rung["requested"] == 1 else rung["unit"]
+        return f"{rung['requested']:,} {unit}", "–"
     return f"{rung['requested']:,}", f"{rung['tokens']:,}"
 
 

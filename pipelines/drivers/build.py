@@ -61,6 +61,8 @@ def build(plan: Plan, report: Reporter, beam: Sequence[str] = (), *, shared: boo
         OSError: Something cannot be read or written; the same command goes on from there.
     """
     _check_folder(plan)
+    for line in plan.notes:
+        report.say(f"note: {line}")
     with lock.lock(plan.out):
         _sweep(plan)
         engine = Engine(plan.store.root, beam)

@@ -78,6 +78,7 @@ class Plan:
         tokenizer_model: The tokenizer's file, empty where there is none (yet).
         repeated_lines: Fingerprint of the columns of repeated lines, empty until the pool is read.
         bursts: The same of bursts.
+        notes: What is no mistake and may not be meant, a line each.
     """
 
     study: Study
@@ -92,6 +93,7 @@ class Plan:
     tokenizer_model: bytes
     repeated_lines: str = ""
     bursts: str = ""
+    notes: tuple[str, ...] = ()
 
     def rules(self, rules: Sequence[Rule]) -> list[dict[str, Any]]:
         """Rules as plain values, with the places of their columns in the store."""
@@ -223,6 +225,7 @@ class Plan:
                 name: {"recipe": one.recipe, "rung": settings.rung_name(one.rung)} | settings_of(one)
                 for name, one in settings.curricula.items()
             },
+            "notes": list(self.notes),
         }
 
     def _repr_html_(self) -> str:
@@ -266,10 +269,11 @@ def make_plan(study: Study, out: str, store_root: str | None = None) -> Plan:
         for option, path in (("out", out), ("store", place))
         if (file := file_in(path)) and (option == "out" or not file_in(out))
     ]
-    sources = []
+    sources, notes = [], list[str]()
     for name, source in study.sources.items():
+        idle: list[str] = []
         try:
-            files = [file for file in source.list_files() if not _below(file.path, (out, place))]
+            files = [file for file in source.list_files(idle) if not _below(file.path, (out, place))]
             pieces = source.slices(files, source.root(files))
         except (store.UserError, FileNotFoundError) as error:
             mistakes.append(f"sources.{name}.path: {error}")
@@ -279,6 +283,11 @@ def make_plan(study: Study, out: str, store_root: str | None = None) -> Plan:
         except (store.UserError, OSError) as error:
             mistakes.append(f"sources.{name}: {error}")
             continue
+        notes += [
+            f"sources.{name}.exclude: {path} names no file of this source. Check the path, or leave it out."
+            for path in idle
+            if not _below(f"{path}/", (out, place))  # of which there may be no file yet
+        ]
         named = [(f"{read}/{store.fingerprint(json.loads(piece.to_json()))}", piece) for piece in pieces]
         sources.append(SourcePlan(name, source, tuple(named)))
     model = _model(study, mistakes)
@@ -310,6 +319,7 @@ def make_plan(study: Study, out: str, store_root: str | None = None) -> Plan:
         sketch=sketch,
         against=against,
         tokenizer_model=model,
+        notes=tuple(notes),
     )
 
 

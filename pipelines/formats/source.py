@@ -143,10 +143,13 @@ class Source:
             used["views"] = store.fingerprint(vouched.views(self.views))
         return used
 
-    def list_files(self) -> list[File]:
+    def list_files(self, idle: list[str] | None = None) -> list[File]:
         """Every file that `path` names and `exclude` does not, each once, sorted by path.
 
         Folders of version control are not entered.
+
+        Args:
+            idle: Grows by each path of `exclude` that names no file of those.
 
         Raises:
             UserError: A path names nothing, nothing is left of all, or a storage that is not known.
@@ -161,15 +164,19 @@ class Source:
                     f"{path}: no such file. Check the path, or write a glob of files such as 'crawl/*.gz' or 'code/**'."
                 )
             found |= {file.path: file for file in files}
+        out: set[str] = set()
         for path in self.excluded:
             named = [path]
             if store.fixed_root(path) != path and not set("*?[") & set(path.rpartition("/")[2]):
                 named.append(store.join(path, "**"))  # a glob names files alone, but `**/node_modules` means a folder
-            for file in itertools.chain.from_iterable(store.list_files(one, skip_folders=skip) for one in named):
-                found.pop(file.path, None)
-        if not found:
+            listed = itertools.chain.from_iterable(store.list_files(one, skip_folders=skip) for one in named)
+            mine = {file.path for file in listed} & found.keys()
+            if not mine and idle is not None:
+                idle.append(path)
+            out |= mine
+        if len(out) == len(found):
             raise store.UserError(f"{', '.join(self.paths)}: exclude leaves no file of it. Exclude less.")
-        return [found[path] for path in sorted(found)]
+        return [found[path] for path in sorted(found.keys() - out)]
 
     def root(self, files: Sequence[File]) -> str:
         """The folder that all paths share in front of their wildcards: names of records are relative to it.

@@ -153,6 +153,10 @@ def test_what_is_excluded_is_not_listed(tmp_path):
     assert left("**/*.js", "a/x.py") == ["a/b/y.py"]
     assert left("**/b") == left("*/b/") == ["a/x.py", "c.js"]  # a folder by its name alone
     assert left("a/*") == ["a/b/y.py", "a/b/z.js", "c.js"]
+    idle = []
+    both = tuple(f"{tmp_path}/{one}" for one in ("**/*.js", "c.js", "gone", "../*", "**/none"))
+    Source("tree", str(tmp_path), exclude=both).list_files(idle)
+    assert idle == [f"{tmp_path}/{one}" for one in ("gone", "../*", "**/none")]  # c.js is named, if twice
     with pytest.raises(UserError, match=f"{tmp_path}: exclude leaves no file of it. Exclude less."):
         left("**")
     with pytest.raises(ValueError, match="exclude has an empty path"):

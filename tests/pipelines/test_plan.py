@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 
+import little
 import pytest
 
+from tokenladder.pipelines.commands.tables import show_plan
+from tokenladder.pipelines.drivers import build
 from tokenladder.pipelines.drivers.plan import make_plan, whole
 from tokenladder.pipelines.files import store
 from tokenladder.pipelines.study.file import parse
+from tokenladder.pipelines.watch.progress import Reporter
 
 STUDY = """
 name = "little"
@@ -101,6 +105,28 @@ def test_all_that_is_missing_is_told_at_once(folder):
     assert f"{folder}/web.jsonl: no such file. Check the path, or write a glob" in lines[0]
     assert f"{folder}/code/*.rs: no such file" in lines[1]
     assert lines[2] == f"  tokenizer.path: {folder}/gone.json: there is no such file"
+
+
+def test_an_exclude_that_names_nothing_is_told(folder, capfd, monkeypatch):
+    assert plan(folder).notes == ()
+    text = STUDY.replace('path = "code"', 'path = "code"\nexclude = ["cod/*", "out", "out/x"]')  # out may come to be
+    made = plan(folder, text)
+    line = f"sources.code.exclude: {folder}/cod/* names no file of this source. Check the path, or leave it out."
+    assert (made.notes, made.describe()["notes"]) == ((line,), [line])
+    assert f"note: {line}" in made._repr_html_()
+    show_plan(made.describe())
+    assert f"note: {line}\n" in capfd.readouterr().out
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "Engine", little.Eager)
+        with pytest.raises(store.UserError, match="no document of any source"):
+            build.build(made, Reporter())
+    assert f"note: {line}" in " ".join(capfd.readouterr().err.split())
+
+
+def test_one_document_is_one(folder, capfd):
+    show_plan(plan(folder, STUDY.replace('["1K", "10K"]', '["1 documents", "2 documents"]')).describe())
+    shown = capfd.readouterr().out
+    assert ("1 document " in shown, "2 documents " in shown, "1 documents" in shown) == (True, True, False)
 
 
 @pytest.mark.parametrize("kind", ["huggingface", "sentencepiece"])
