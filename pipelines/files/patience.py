@@ -65,7 +65,8 @@ def patiently(operation: Callable[[], T], *, asks: bool = True) -> T:
         asks: Whether it cannot have a value without an answer of the host.
 
     Raises:
-        OSError: What it raised last; or that the host has never answered, which is told after `FIRST_SECONDS`.
+        OSError: What it raised, where that does not pass; how often it failed, where it never did; or that the host has
+            never answered, which is told after `FIRST_SECONDS`.
     """
     began = time.monotonic()
     for pause in PAUSES:
@@ -78,7 +79,13 @@ def patiently(operation: Callable[[], T], *, asks: bool = True) -> T:
                 ANSWERED.set()
             return value
         time.sleep(pause * _share())
-    return operation()
+    try:
+        return operation()
+    except OSError as error:
+        if not passes(error):
+            raise
+        times, waited = len(PAUSES) + 1, time.monotonic() - began
+        raise OSError(f"The object store failed {times} times in {waited:.0f} s, at last so: {error}") from error
 
 
 def _judge(error: OSError, waited: float) -> None:
