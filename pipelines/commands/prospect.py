@@ -44,6 +44,9 @@ _DATA = {
     "zip": r"\.zip$",
 }
 _PAGES = re.compile(r"\.(html?|xhtml)$", re.IGNORECASE)
+_NO_TEXT = re.compile(
+    r"\.(png|jpe?g|gif|webp|avif|ico|bmp|tiff?|mng|mp[34]|webm|og[gv]|wav|pdf|woff2?|ttf|otf|eot)$", re.IGNORECASE
+)
 _KINDS = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in _DATA.items()}
 _CHECKOUT = (*VCS_FOLDERS, "pyproject.toml", "package.json", "Cargo.toml", "go.mod", "Makefile", "CMakeLists.txt")
 _COMPRESSED = re.compile(r"\.(gz|tgz|zst|zip)$", re.IGNORECASE)
@@ -166,6 +169,7 @@ def _sources(path: str, files: Sequence[File], depth: int = 0) -> Iterable[tuple
     below = {file.path[len(root) :].strip("/").split("/")[0] for file in files}
     data = [kind for kind in _KINDS if kind in by_kind]
     pages = by_kind["html"]
+    texts = [file for file in files if not _NO_TEXT.search(file.path)]  # a manual may have as many pictures as pages
     if any(store.exists(store.join(root, name)) for name in _CHECKOUT) and not store.is_remote(root):
         yield _name(root), _source("tree", path, files), files
     elif 2 * sum(len(by_kind[kind]) for kind in data) >= len(files):
@@ -178,9 +182,9 @@ def _sources(path: str, files: Sequence[File], depth: int = 0) -> Iterable[tuple
         for name in sorted(below):
             inside = store.join(path, name)
             yield from _sources(inside, [f for f in files if f"{f.path}/".startswith(f"{inside}/")], depth + 1)
-    elif 2 * len(pages) >= len(files):
+    elif pages and 2 * len(pages) >= len(texts):
         yield _name(root), _source("html", path, files), files
-    elif root == path and _glob(pages) != "*" and 2 * sum(f.size for f in pages) >= sum(f.size for f in files):
+    elif root == path and _glob(pages) != "*" and 2 * sum(f.size for f in pages) >= sum(f.size for f in texts):
         where = store.join(path, "**", _glob(pages))  # as manuals that come as pages and as their sources
         yield f"{_name(root)}-pages", _source("html", where, pages), pages
         rest = [file for file in files if kind_of(file.path) != "html"]

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 VERSION = 3
 """Raised whenever the same input would give other rows."""
 
+HTML_VERSION = 2
+"""The same for pages that are files or members of archives."""
+
 RAW_FACTOR = 8
 """A raw record may be so many times `max_document`: HTML is seldom more than a few times its text."""
 
@@ -134,6 +137,8 @@ class Source:
             used["inner"] = self.inner
         if self.format == "tree" or (self.format in ("tar", "zip") and self.inner == "tree"):
             used["licenseclassifier"] = importlib.metadata.version("licenseclassifier")
+        if self._has_pages and self.format != "warc":
+            used["html"] = HTML_VERSION
         if self._has_pages:
             used |= {"extract": self.extract, "hidden_text": self.hidden_text}
             used["resiliparse"] = importlib.metadata.version("resiliparse")  # finds the character encoding, too

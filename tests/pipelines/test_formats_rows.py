@@ -226,6 +226,23 @@ def test_html_files(tmp_path):
     assert read(tmp_path / "b" / "*.html", "html", extract="none")[0]["text"] == "<meta charset=latin1><p>Grüße.</p>"
 
 
+def test_what_lies_beside_pages_is_no_page(tmp_path):
+    picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256))
+    files = {
+        "a.CSS": (b"p { margin: 0 }", ("dropped", "not html")),
+        "a.png": (picture, ("dropped", "binary")),
+        "a.svg": (b"<svg><text>Red</text></svg>", ("dropped", "not html")),
+        "b.html": (picture, ("dropped", "binary")),
+        "c.html": (b"<html><p>A stray \0 NUL", "A stray NUL"),
+        "d.html": ("<p>Wide".encode("utf-16"), "Wide"),
+        "e.xml": (b"<?xml version='1.0'?><html><p>XHTML</p></html>", "XHTML"),
+        "f": (b"<p>No suffix", "No suffix"),
+    }
+    for name, (data, _) in files.items():
+        (tmp_path / name).write_bytes(data)
+    assert outcomes(read(tmp_path, "html")) == [told for _, told in files.values()]
+
+
 def test_names_that_are_not_utf8(tmp_path):
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.html")).write_bytes(b"<p>Hello</p>")
     source = Source("html", str(tmp_path))

@@ -152,6 +152,19 @@ def test_a_manual_of_pages_and_their_sources_is_two_sources(tmp_path):
     assert [len(source.list_files()) for source in sources.values()] == [5, 6]
 
 
+def test_pictures_beside_pages_do_not_make_a_site_a_tree_of_code(tmp_path):
+    (tmp_path / "site").mkdir()
+    for n in range(3):
+        (tmp_path / "site" / f"a{n}.html").write_text("<p>Hello")
+        for kind in ("png", "JPG"):
+            (tmp_path / "site" / f"a{n}.{kind}").write_bytes(b"\0" * 1000)
+    (tmp_path / "site" / "site.css").write_text("p { margin: 0 }")
+    assert formats(tmp_path / "site") == {"site": ("html", f"{tmp_path}/site", 10)}
+    for page in (tmp_path / "site").glob("*.html"):
+        page.unlink()
+    assert formats(tmp_path / "site") == {"site": ("tree", f"{tmp_path}/site", 7)}
+
+
 def test_a_path_that_holds_no_input_is_told(tmp_path):
     (tmp_path / "mine" / "env").mkdir(parents=True)
     (tmp_path / "mine" / "env" / "pyvenv.cfg").write_text("home = /usr\n")
