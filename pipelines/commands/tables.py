@@ -84,9 +84,11 @@ def show_manifest(manifest: dict[str, Any]) -> None:
             for reason in reasons:
                 numbers = [cell["reasons"].get(reason, 0) for cell in cells]
                 funnel.add_row(f"  {escape(printable(reason))}", *(f"{n:,}" if n else "" for n in numbers), style="dim")
-        rungs = titled(f"{name}: rungs", "rung", "tokens", "sequences", "repeated", "shards")
+        units = sorted({rung["unit"] for rung in recipe["rungs"] if "unit" in rung})
+        rungs = titled(f"{name}: rungs", "rung", *units, "tokens", "sequences", "repeated", "shards")
         for rung in recipe["rungs"]:
-            figures = (rung["tokens"], rung["sequences"], rung["repeated_tokens"], len(rung["shards"]))
+            reached = [rung["reached"] for _ in units]
+            figures = (*reached, rung["tokens"], rung["sequences"], rung["repeated_tokens"], len(rung["shards"]))
             rungs.add_row(rung["name"], *(f"{n:,}" for n in figures))
         strata = titled(f"{name}: tokens of each stratum", "stratum", *(rung["name"] for rung in recipe["rungs"]))
         largest = sorted(recipe["strata"], key=lambda stratum: (-recipe["strata"][stratum]["weight"], stratum))

@@ -224,7 +224,8 @@ class _Stage:
 def _activity(at_work: Sequence[dict[str, Any]]) -> str:
     """How far the tasks at work are: what shows that a long one goes on."""
     records = [one["record"] for one in at_work]
-    return f", at record {sum(records):,} of {len(records)} at work" if sum(records) else ""
+    tasks = f"{len(records)} task{'' if len(records) == 1 else 's'}"
+    return f", {sum(records):,} records into {tasks} at work" if sum(records) else ""
 
 
 def _still(label: str, at_work: Sequence[dict[str, Any]]) -> str:

@@ -185,3 +185,14 @@ def test_texts_of_users_are_no_markup(capsys):
     assert "licence is [/MIT] [red]" in shown
     assert "shards/[/x].parquet" in shown
     assert "BROKEN" in shown
+
+
+def test_rungs_in_bytes_show_how_many_they_reached(capsys):
+    rung = {"name": "2MB", "unit": "bytes", "reached": 2_012_345, "tokens": 600_064, "sequences": 1172}
+    rungs = [rung | {"repeated_tokens": 0, "shards": [{}], "strata": {}}]
+    recipes = {"r": {"counts": {}, "strata": {}, "rungs": rungs}}
+    show_manifest({"counts": {}, "recipes": recipes, "held_out": None, "root_hash": "0"})
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    at = lines.index("r: rungs") + 1
+    told = ["rung bytes tokens sequences repeated shards", "2MB 2,012,345 600,064 1,172 0 1"]
+    assert lines[at : at + 2] == told

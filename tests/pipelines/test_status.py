@@ -188,7 +188,7 @@ def test_the_record_at_work_is_told(tmp_path, monkeypatch):
     with report.to(one), report.about("x"), report.stage("read", 2, int):
         with notes.notebook(one.notes).task("read", {"part": {"source": "web", "id": "a/0"}}) as task:
             task.at(12345)
-            assert progress._activity(report._at_work("read [x]")) == ", at record 12,345 of 1 at work"
+            assert progress._activity(report._at_work("read [x]")) == ", 12,345 records into 1 task at work"
             (now,) = status.status(str(tmp_path))["now"]
             assert (now["stage"], now["task"], now["record"]) == ("read", "web, part a/0", 12345)
         assert progress._activity(report._at_work("read [x]")) == ""
