@@ -163,6 +163,9 @@ def show_comparison(found: Comparison, samples: int) -> None:
         cells = (one.both, one.tokens_both_a, one.only_a, one.tokens_only_a, one.only_b, one.tokens_only_b)
         table.add_row(one.rung or "largest", *(f"{cell:,}" for cell in cells))
     show(table)
+    if found.all.tokens_both_a != found.all.tokens_both_b:
+        told = f"Each has its own tokenizer: what both have is {found.all.tokens_both_b:,} tokens by B's; shares, too,"
+        console.print(f"{told} are of each one's own tokens.", markup=False)
     console.print()
     shifts = titled("mixture", "stratum", "A", "B", "shift")
     for shift in found.strata[:STRATA]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 
@@ -11,8 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from tokenladder.pipelines.ask import compare as module
-from tokenladder.pipelines.ask.compare import ABSENT, compare, id_array
+from tokenladder.pipelines.ask.compare import ABSENT, Comparison, Overlap, compare, id_array
 from tokenladder.pipelines.commands.cli import cli
+from tokenladder.pipelines.commands.document_tables import show_comparison
 from tokenladder.pipelines.files.store import UserError
 
 LENGTH = little.LENGTH
@@ -153,3 +155,13 @@ def test_it_is_shown_and_printed_as_json(two):
     assert f"    {found.only_a[0].samples[0].document}  " in shown.output
     printed = json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).output)
     assert printed["all"]["both"] == found.all.both
+
+
+def test_tokens_by_two_tokenizers_are_told(capsys):
+    overlap = Overlap("2MB", 3, 0, 0, 100, 120, 0, 0)
+    show_comparison(Comparison("x:all", "y:all", dataclasses.replace(overlap, rung=None), [overlap], [], [], []), 3)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Each has its own tokenizer: what both have is 120 tokens by B's; shares, too, are of each" in shown
+    alike = dataclasses.replace(overlap, rung=None, tokens_both_b=100)
+    show_comparison(Comparison("x:all", "y:all", alike, [], [], [], []), 3)
+    assert "tokenizer" not in capsys.readouterr().out
