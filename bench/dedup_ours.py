@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from tokenladder.filters import minhash
+from tokenladder.filters.duplicates import minhash
 
 BATCH = 8192
 

@@ -1,7 +1,7 @@
 """What is true about near duplicates: the exact similarity of all pairs from .5 on, and how well a tool found them.
 
 A document's set is that of TokenLadder's MinHash for words: the shingles of 5 consecutive words, folded as
-`tokenladder.filters.words.folded` says, or one shingle of all words where there are fewer. It is computed here by
+`tokenladder.filters.text.words.folded` says, or one shingle of all words where there are fewer. It is computed here by
 regular expressions and sorting, without the kernels that are judged. A text without any word is its own only shingle.
 Shingles are compared by 64-bit hashes.
 
@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tokenladder.filters import words
 from tokenladder.filters.hashing import fmix64
 from tokenladder.filters.kernels import kernel
+from tokenladder.filters.text import words
 
 NGRAM = 5
 LEAST = 0.5

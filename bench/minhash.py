@@ -17,7 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tokenladder.filters.minhash import MinHash
+from tokenladder.filters.duplicates.minhash import MinHash
 
 import dedup_corpus
 import dedup_peers

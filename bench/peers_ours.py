@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tokenladder.filters.gopher import Gopher
-from tokenladder.filters.repetition import Repetition
+from tokenladder.filters.rules.gopher import Gopher
+from tokenladder.filters.rules.repetition import Repetition
 
 ROWS = 1000
 

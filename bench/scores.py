@@ -23,7 +23,7 @@ import fasttext_new
 import pyarrow as pa
 
 from tokenladder import filters
-from tokenladder.filters import fasttext, kneser_ney
+from tokenladder.filters.measures import fasttext, kneser_ney
 
 from measure import machine
 from scores_eval import ANY, NGRAMS, SETS, WORD, paragraphs, write_sets

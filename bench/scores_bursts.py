@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from tokenladder.filters.hosts import hosts
+from tokenladder.filters.provenance.hosts import hosts
 from tokenladder.pipelines.formats.extract import ExtractionError, extract
 
 import measure

@@ -21,10 +21,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from tokenladder.filters.family import Family
-from tokenladder.filters.licences import Licence
-from tokenladder.filters.repository import Repository
-from tokenladder.filters.source_code import SourceCode
-from tokenladder.filters.syntax import Syntax
+from tokenladder.filters.provenance.licences import Licence
+from tokenladder.filters.provenance.repository import Repository
+from tokenladder.filters.source_code.starcoder import SourceCode
+from tokenladder.filters.source_code.syntax import Syntax
 
 from measure import machine
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tokenladder.filters.contamination import Contamination
+from tokenladder.filters.lists.contamination import Contamination
 
 from measure import machine
 from scores_private import batch, texts

@@ -21,11 +21,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tokenladder.filters import checksums
-from tokenladder.filters.credentials import Secrets
 from tokenladder.filters.family import Family
-from tokenladder.filters.manipulation import Manipulation
-from tokenladder.filters.personal import Personal
+from tokenladder.filters.poison.manipulation import Manipulation
+from tokenladder.filters.private import checksums
+from tokenladder.filters.private.credentials import Secrets
+from tokenladder.filters.private.personal import Personal
 
 from measure import machine
 

@@ -28,12 +28,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tokenladder.filters.c4 import C4
-from tokenladder.filters.english import english
-from tokenladder.filters.fasttext import FastText
-from tokenladder.filters.fineweb import FineWeb
-from tokenladder.filters.gopher import Gopher
-from tokenladder.filters.repetition import Repetition
+from tokenladder.filters.measures.fasttext import FastText
+from tokenladder.filters.rules.c4 import C4
+from tokenladder.filters.rules.fineweb import FineWeb
+from tokenladder.filters.rules.gopher import Gopher
+from tokenladder.filters.rules.repetition import Repetition
+from tokenladder.filters.text.english import english
 
 import measure
 from dedup_corpus import web

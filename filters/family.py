@@ -65,7 +65,7 @@ class Family(Protocol):
 def base_identity(family: Any) -> dict[str, JSON]:
     """Type, version and all fields of a family: the identity of one that depends on nothing else.
 
-    >>> from tokenladder.filters.lengths import Lengths
+    >>> from tokenladder.filters.measures.lengths import Lengths
     >>> base_identity(Lengths())
     {'type': 'lengths', 'version': 1}
     """

@@ -16,10 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from .kernels import inlined, kernel, load64, text_buffers
-from .mixing import checked_seed
-from .mixing import fmix64 as fmix64  # noqa: PLC0414 who hashes imports this module alone
-from .mixing import mix64 as mix64  # noqa: PLC0414 the same
+from .kernels import inlined, kernel
+from .text.buffers import load64, text_buffers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +29,9 @@ _P2 = np.uint64(0xC2B2AE3D27D4EB4F)
 _P3 = np.uint64(0x165667B19E3779F9)
 _P4 = np.uint64(0x85EBCA77C2B2AE63)
 _P5 = np.uint64(0x27D4EB2F165667C5)
+_F1 = np.uint64(0xFF51AFD7ED558CCD)
+_F2 = np.uint64(0xC4CEB9FE1A85EC53)
+_GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: keeps seed 0 away from 0, which the finaliser maps to 0
 _MASK = (1 << 64) - 1
 
 
@@ -157,6 +158,63 @@ def hash_bytes(data: bytes, seed: int = 0) -> int:
     value = (value ^ (value >> 33)) * p2 & _MASK
     value = (value ^ (value >> 29)) * p3 & _MASK
     return value ^ (value >> 32)
+
+
+def fmix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """MurmurHash3's 64-bit finaliser of each value: a bijection; 0 stays 0.
+
+    >>> [f"{value:x}" for value in fmix64(np.array([0, 1], np.uint64))]
+    ['0', 'b456bcfc34c2cb2c']
+    """
+    mixed = values ^ (values >> np.uint64(33))
+    mixed *= _F1
+    mixed ^= mixed >> np.uint64(33)
+    mixed *= _F2
+    mixed ^= mixed >> np.uint64(33)
+    return mixed
+
+
+@inlined
+def finalised(value: Any) -> Any:
+    """:func:`fmix64` of one uint64, for use inside kernels."""
+    value = (value ^ (value >> np.uint64(33))) * _F1
+    value = (value ^ (value >> np.uint64(33))) * _F2
+    return value ^ (value >> np.uint64(33))
+
+
+def mix64(seed: int, high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A 64-bit hash of each 128-bit value: ``fmix(fmix(fmix(seed + g) ^ high) ^ low)``, g = 0x9E3779B97F4A7C15.
+
+    For equal ``high``, no two ``low`` collide.
+
+    Args:
+        seed: 0 to 2^64 - 1; another seed is another, unrelated order.
+        high: uint64[n].
+        low: uint64[n].
+
+    Returns:
+        uint64[n].
+
+    Raises:
+        ValueError: The seed is out of range.
+
+    >>> one = np.array([1], np.uint64)
+    >>> mix64(17, one, one) == mix64(18, one, one)
+    array([False])
+    """
+    start = fmix64(np.array([(checked_seed(seed) + _GOLDEN) & _MASK], np.uint64))
+    return fmix64(fmix64(start ^ high) ^ low)
+
+
+def checked_seed(seed: int) -> int:
+    """The seed, which is from 0 to 2^64 - 1.
+
+    Raises:
+        ValueError: It is out of range.
+    """
+    if not 0 <= seed <= _MASK:
+        raise ValueError(f"A seed is an integer from 0 to 2^64 - 1; {seed} was given.")
+    return seed
 
 
 def priorities(ids: pa.FixedSizeBinaryArray, seed: int) -> NDArray[np.uint64]:

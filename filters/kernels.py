@@ -1,4 +1,4 @@
-"""What every kernel over Arrow text needs: compiling, the buffers of a column, UTF-8 decoding, and the next token.
+"""Kernels: how they are compiled, when, and where what was compiled is kept.
 
 A *kernel* is a private function that only computes: numpy arrays in, numpy arrays out, no Python object inside, so that
 it runs without the interpreter's lock. The public function around it checks and converts.
@@ -14,26 +14,14 @@ from functools import cache, update_wrapper
 from pathlib import Path
 from threading import RLock
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
-
-import numpy as np
-import pyarrow as pa
-
-from .words import ALPHA, MARK, SOLO, SPACE, WORD
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import CodeType
 
-    from numpy.typing import NDArray
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
-
-REPLACEMENT = 0xFFFD
-"""What a byte that is not UTF-8 decodes to. Arrow does not check text that is read from a file."""
-
-TOKEN_WORD = 1
-TOKEN_SYMBOL = 2
 
 
 class Kernel:
@@ -90,7 +78,7 @@ def kernel(function: Function) -> Function:
 
     A kernel contains the kernels that it calls, but numba's cache looks at the kernel's own file alone: after a change
     in this module it would go on with the old machine code. So the names of the cache's files hold a hash of every
-    source file of this folder and of the kernel's own.
+    source file in and below this folder and in the kernel's own.
 
     Where no folder can be written for the cache, as in a read-only container without a home, the kernel is compiled
     anew in each process (seconds) and is otherwise the same.
@@ -107,8 +95,9 @@ def _cached(function: Callable[..., Any]) -> Any:
     except RuntimeError:  # "cannot cache function: no locator available for file"
         return _without_extensions(numba.njit(nogil=True)(function))
     files = compiled._cache  # noqa: SLF001 (numba has no other way to name its files)
-    folders = {Path(__file__).parent, Path(function.__code__.co_filename).parent}
-    base = f"{files._impl.filename_base}-{_sources(*sorted(map(str, folders)))}"  # noqa: SLF001
+    here, folder = Path(__file__).parent, Path(function.__code__.co_filename).parent
+    others = () if folder.is_relative_to(here) else (str(folder),)
+    base = f"{files._impl.filename_base}-{_sources(str(here), *others)}"  # noqa: SLF001
     stamp = files._impl.locator.get_source_stamp()  # noqa: SLF001
     files._cache_file = IndexDataCacheFile(files.cache_path, base, stamp)  # noqa: SLF001
     own, index = _without_extensions(compiled)._compile_for_args, Path(files.cache_path, f"{base}.nbi")  # noqa: SLF001
@@ -163,21 +152,22 @@ def _without_extensions(compiled: Any) -> Any:
 
 
 def are_compiled() -> bool:
-    """Whether kernels of this folder, as they stand, were compiled before; True where that cannot be seen from here.
+    """Whether kernels of this package, as they stand, were compiled before; True where that cannot be seen from here.
 
     Numba keeps them beside the sources, or, where it may not write there, in a folder of the user's.
     """
     here = Path(__file__).parent
     beside = not os.environ.get("NUMBA_CACHE_DIR") and os.access(here, os.W_OK)
-    return not beside or any(here.glob(f"__pycache__/*-{_sources(str(here))}*.nbi"))
+    return not beside or any(here.rglob(f"__pycache__/*-{_sources(str(here))}*.nbi"))
 
 
 @cache
-def _sources(*folders: str) -> str:
-    """A hash of all Python files of the folders: 16 hexadecimal digits, under 1 ms."""
-    files = sorted((path.name, path) for folder in folders for path in Path(folder).glob("*.py"))
+def _sources(folder: str, *others: str) -> str:
+    """A hash of all Python files in and below a folder, and in others: 16 hexadecimal digits, 5 ms."""
+    files = [(path.relative_to(folder).as_posix(), path) for path in Path(folder).rglob("*.py")]
+    files += [(path.name, path) for other in others for path in Path(other).glob("*.py")]
     digest = hashlib.sha256()
-    for name, path in files:
+    for name, path in sorted(files):
         digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
@@ -202,147 +192,3 @@ def _intrinsic(function: Callable[..., Any]) -> Any:
     from numba import extending
 
     return extending.intrinsic(function)
-
-
-@intrinsic
-def load64(_typing: Any, _address: Any, _offset: Any) -> Any:
-    """Eight bytes at ``address + offset`` as uint64: one instruction, where eight indexed bytes would be twenty."""
-    from llvmlite import ir
-    from numba import types
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(builder.add(*arguments), ir.IntType(64).as_pointer())
-        value = builder.load(pointer)
-        value.align = 1
-        return value
-
-    return types.uint64(types.uint64, types.uint64), generate
-
-
-class Text(NamedTuple):
-    """The buffers of a string column of ``n`` rows, as kernels take them.
-
-    Attributes:
-        offsets: int64[n + 1]; row ``i`` is ``data[offsets[i] : offsets[i + 1]]``.
-        data: uint8[bytes]; UTF-8, read only.
-        valid: bool[n]; False for a null row, whose bytes mean nothing.
-    """
-
-    offsets: NDArray[np.int64]
-    data: NDArray[np.uint8]
-    valid: NDArray[np.bool_]
-
-
-def text_column(documents: pa.RecordBatch, name: str = "text") -> pa.StringArray:
-    """The column of text that a score reads.
-
-    Raises:
-        ValueError: There is no such column, or it holds no strings.
-
-    >>> text_column(pa.record_batch({"text": ["a", None]})).null_count
-    1
-    """
-    if name not in documents.schema.names:
-        have = ", ".join(documents.schema.names) or "none"
-        raise ValueError(f"The score reads the column {name!r}, but the batch holds these columns: {have}.")
-    column = documents.column(name)
-    if pa.types.is_string(column.type):
-        return cast("pa.StringArray", column)
-    if not (pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type)):
-        raise ValueError(f"The score reads the column {name!r} as text, but it holds {column.type}.")
-    return cast("pa.StringArray", column.cast(pa.string()))
-
-
-def text_buffers(column: pa.StringArray | pa.BinaryArray) -> Text:
-    """The buffers of a column of ``string`` or ``binary``, without copying its bytes; slices and nulls included.
-
-    >>> text_buffers(pa.array(["ab", None, "c"]).slice(1)).offsets.tolist()
-    [2, 2, 3]
-    """
-    rows = len(column)
-    _, offsets, data = column.buffers()
-    if rows and offsets is not None:
-        start = np.frombuffer(memoryview(offsets), np.int32, rows + 1, column.offset * 4).astype(np.int64)
-    else:
-        start = np.zeros(1, np.int64)
-    raw = np.frombuffer(b"" if data is None else memoryview(data), np.uint8)
-    valid = np.ones(rows, np.bool_)
-    if column.null_count:
-        import pyarrow.compute as pc
-
-        valid = np.asarray(pc.is_valid(column).to_numpy(zero_copy_only=False), np.bool_)
-    return Text(start, raw, valid)
-
-
-@inlined
-def decode(data: Any, index: Any, stop: Any) -> tuple[Any, Any]:
-    """The code point at ``data[index]`` and the index after it; never reads at or past ``stop``."""
-    first = np.int64(data[index])
-    if first < 0x80:
-        return first, index + 1
-    if 0xC2 <= first < 0xE0 and index + 1 < stop:
-        return ((first & 0x1F) << 6) | (np.int64(data[index + 1]) & 0x3F), index + 2
-    if 0xE0 <= first < 0xF0 and index + 2 < stop:
-        point = ((first & 0x0F) << 12) | ((np.int64(data[index + 1]) & 0x3F) << 6)
-        return point | (np.int64(data[index + 2]) & 0x3F), index + 3
-    if 0xF0 <= first < 0xF5 and index + 3 < stop:
-        point = ((first & 0x07) << 18) | ((np.int64(data[index + 1]) & 0x3F) << 12)
-        point |= ((np.int64(data[index + 2]) & 0x3F) << 6) | (np.int64(data[index + 3]) & 0x3F)
-        return (point, index + 4) if point < 0x110000 else (np.int64(REPLACEMENT), index + 1)
-    return np.int64(REPLACEMENT), index + 1
-
-
-@kernel
-def next_token(data: Any, index: Any, stop: Any, flags: Any) -> tuple[Any, int, int, bool]:
-    """The token that begins at ``data[index]``, which must not be white space; see :mod:`.words` for the rule.
-
-    Returns:
-        Where it ends (a byte index), TOKEN_WORD or TOKEN_SYMBOL, its code points, and whether one of them is a letter.
-    """
-    point, after = decode(data, index, stop)
-    flag = flags[point]
-    characters = 1
-    letter = (flag & ALPHA) != 0
-    alpha = letter
-    if not flag & WORD:
-        while after < stop:  # a run of one repeated symbol is one token: "...", "====="
-            following, end = decode(data, after, stop)
-            if following != point:
-                break
-            after = end
-            characters += 1
-        return after, TOKEN_SYMBOL, characters, False
-    solo = (flag & SOLO) != 0
-    while after < stop:
-        while not solo and after < stop and data[after] < 0x80 and flags[data[after]] & WORD:  # ASCII, the quick way
-            letter = (flags[data[after]] & ALPHA) != 0
-            alpha = alpha or letter
-            characters += 1
-            after += 1
-        if after == stop:
-            break
-        following, end = decode(data, after, stop)
-        flag = flags[following]
-        if flag & WORD and not flag & SOLO and (not solo or flag & MARK):
-            characters += 1
-            letter = (flag & ALPHA) != 0
-            alpha = alpha or letter
-            after = end
-            continue
-        # What joins the word characters on both sides of it: "don't", "example.org", "snake_case", "1,000".
-        comma = following == 0x2C and not letter
-        if (comma or following in (0x27, 0x2019, 0x2E, 0x5F)) and not solo and end < stop:
-            third, _ = decode(data, end, stop)
-            flag = flags[third]
-            if flag & WORD and not flag & SOLO and not (comma and flag & ALPHA):
-                characters += 1
-                after = end
-                continue
-        break
-    return after, TOKEN_WORD, characters, alpha
-
-
-@inlined
-def is_space(flags: Any, point: int) -> bool:
-    """Whether ``str.isspace`` holds for the code point."""
-    return bool((flags[point] & SPACE) != 0)

@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..filters import minhash
+from ..filters.duplicates import minhash
 from ..filters.hashing import fmix64, hash_text
-from ..filters.kernels import text_column
+from ..filters.text.buffers import text_column
 from .drivers.deduplicate import Near
 from .engines import isolate
 from .files import store

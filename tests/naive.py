@@ -558,7 +558,7 @@ def visible_text(page: str) -> str:
 
 def comments(text: str, signs) -> list[str]:
     """Every comment of a text, by the signs of its language."""
-    from tokenladder.filters import comments as kinds
+    from tokenladder.filters.source_code import comments as kinds
 
     found, at, depth = [], 0, 0
     while at < len(text):
@@ -603,7 +603,7 @@ def _literal(text: str, at: int) -> int | None:
 
 def _comment_end(text: str, at: int, sign) -> int:
     """One past what the sign opens here."""
-    from tokenladder.filters import comments as kinds
+    from tokenladder.filters.source_code import comments as kinds
 
     if sign.kind == kinds.CHARACTER:
         return _literal(text, at)
@@ -629,8 +629,8 @@ def _comment_end(text: str, at: int, sign) -> int:
 
 def source_code(text: str, language: str | None, kind: str | None, family) -> dict[str, object]:
     """StarCoder's rules, one after the other."""
-    from tokenladder.filters import comments as signs
-    from tokenladder.filters import source_code as module
+    from tokenladder.filters.source_code import comments as signs
+    from tokenladder.filters.source_code import starcoder as module
 
     lines = text.splitlines()
     runs = encoded_runs(text)
@@ -1010,7 +1010,7 @@ def set_containment(one: set[int], two: set[int], most: int | None) -> float:
 
 def list_words(text: str) -> list[str]:
     """The words of a text without case and diacritics, for comparison with a list."""
-    from tokenladder.filters import words as tables
+    from tokenladder.filters.text import words as tables
 
     fold = tables.folded()
 
@@ -1285,7 +1285,7 @@ def datatrove_symbols() -> set[str]:
 
 
 def terminal_punctuation() -> set[str]:
-    from tokenladder.filters.punctuation import TERMINAL, classes
+    from tokenladder.filters.text.punctuation import TERMINAL, classes
 
     return {chr(point) for point in classes().nonzero()[0] if classes()[point] & TERMINAL}
 

@@ -132,7 +132,7 @@ def test_docstrings_refer_to_modules_that_there_are():
 def test_what_googles_libraries_warn_of_stops_no_test_and_other_warnings_do(kind):
     warnings.warn_explicit("your Python is old", kind, "x.py", 1, module="google.api_core._python_version_support")
     with pytest.raises(kind, match="ours"):
-        warnings.warn_explicit("ours", kind, "x.py", 1, module="tokenladder.filters.words")
+        warnings.warn_explicit("ours", kind, "x.py", 1, module="tokenladder.filters.text.words")
 
 
 def requirements(*chosen: str) -> list[Requirement]:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ..filters.lengths import Lengths
+from ..filters.measures.lengths import Lengths
 from .protocol import JSON, Texts, Tokenizer
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..filters.hashing import finalised, fmix64, mix64
 from ..filters.kernels import kernel
-from ..filters.mixing import finalised, fmix64, mix64
 from . import late
 
 if TYPE_CHECKING:

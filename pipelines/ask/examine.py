@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ...filters import minhash, shingles
+from ...filters.duplicates import minhash
+from ...filters.shingles import shingles
 from ..engines.care import killed_rows
 from ..files import store
 from ..files.parts import Store, read_clusters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from ...filters.words import UNICODE
+from ...filters.text.words import UNICODE
 from ..files import store
 from ..files.parts import read_all
 from .plan import FORMAT

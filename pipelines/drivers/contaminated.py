@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...filters.contamination import Contamination
+from ...filters.lists.contamination import Contamination
 from ..files import store
 from ..files.parts import Store, read_all
 from .plan import FORMAT

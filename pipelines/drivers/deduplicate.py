@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from ...filters import minhash
-from ...filters.kernels import text_buffers, text_column
+from ...filters.duplicates import minhash
+from ...filters.text.buffers import text_buffers, text_column
 from ..files import store
 from ..stages import grouping, keys, leaders
 from ..stages.dedup_files import (

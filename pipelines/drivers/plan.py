@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ...data_cards import notebook
-from ...filters.minhash import MinHash
-from ...filters.sketch import Sketch
+from ...filters.duplicates.minhash import MinHash
+from ...filters.duplicates.sketch import Sketch
 from ...tokenizers.loading import load_bytes
 from ..files import store
 from ..files.folders import file_in

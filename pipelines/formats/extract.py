@@ -9,7 +9,7 @@ import numpy as np
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
-from ...filters.hidden_html import hidden_text
+from ...filters.poison.hidden_html import hidden_text
 from ..files.store import UserError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def extract(html: bytes, charset: str | None = None, extractor: str = "resilipar
 
 
 def hidden_share(html: bytes, charset: str | None = None) -> float:
-    """The share of a page's characters that a browser hides; see :mod:`...filters.hidden_html`.
+    """The share of a page's characters that a browser hides; see :mod:`...filters.poison.hidden_html`.
 
     Args:
         html: The page's bytes, not nested deeper than `check_depth` allows.

@@ -52,6 +52,8 @@ def identified(data: bytes) -> str | None:
     >>> identified(b"See http://www.apache.org/licenses/LICENSE-2.0")
     'Apache-2.0'
     """
-    from ...filters.licences import identify  # numba and the detector's tables, for sources that have a licence file
+    from ...filters.provenance.licences import (
+        identify,  # numba and the detector's tables, for sources that have a licence file
+    )
 
     return identify(data.decode("utf-8-sig", "replace"))

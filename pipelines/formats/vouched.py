@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ...filters.digests import payload_matches, read_views, view_matches
+from ...filters.provenance.digests import payload_matches, read_views, view_matches
 from ..files import store
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...filters.evaluation_sets import records, strings
+from ...filters.duplicates.minhash import MinHash, band_hashes, signature_matrix
 from ...filters.hashing import priorities
-from ...filters.minhash import MinHash, band_hashes, signature_matrix
+from ...filters.lists.evaluation_sets import records, strings
 from ..files import store
 from ..files.parts import Store
 from ..stages.earlier import open_earlier

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from ...filters.fasttext import FastText
+from ...filters.measures.fasttext import FastText
 from ...tokenizers.loading import guess_kind, load
 from ...tokenizers.sections import BytesSection, HuggingFaceSection, SentencePieceSection, TiktokenSection
 from ..ask.rungs import Names, open_result, read_documents

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ...filters.kneser_ney import LONGEST, arpa, estimate
-from ...filters.perplexity import Perplexity, cut_pieces
+from ...filters.measures.kneser_ney import LONGEST, arpa, estimate
+from ...filters.measures.perplexity import Perplexity, cut_pieces
 from ..files import store
 from ..files.folders import need_folder
 from .tokenizer_texts import sample

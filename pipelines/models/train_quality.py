@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from ... import __version__
 from ...data_cards.classifier_card import render_classifier_card
 from ...data_cards.roc import render_roc
-from ...filters.fasttext import FastText
+from ...filters.measures.fasttext import FastText
 from ..files import store
 from ..files.folders import need_folder
 from .quality_documents import draw

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ...filters.hashing import hash_text
-from ...filters.hosts import hosts, top_level_domains
+from ...filters.provenance.hosts import hosts, top_level_domains
 from ..files import store
 from ..files.parts import Part, Store
 from ..files.schema import KEPT

@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ...filters import minhash, shingles
+from ...filters.duplicates import minhash
 from ...filters.hashing import fmix64
+from ...filters.shingles import shingles
 from ..files import store
 from ..files.parts import Part, Store
 from ..files.schema import HELD_OUT, KEPT

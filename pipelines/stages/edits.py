@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from ...filters.masks import CUT, Edits, apply_edits, growth, lists, merge_spans
-from ...filters.personal import MASKS
+from ...filters.private.personal import MASKS
+from ...filters.text.masks import CUT, Edits, apply_edits, growth, lists, merge_spans
 from ..files import store
 
 if TYPE_CHECKING:

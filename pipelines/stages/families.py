@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ... import filters
-from ...filters.functions import FunctionError
+from ...filters.measures.functions import FunctionError
 from ..engines.child import SCORING
 from ..files import store
 

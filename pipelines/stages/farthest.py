@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from ...filters.farthest import distances_when_chosen
+from ...filters.duplicates.farthest import distances_when_chosen
+from ...filters.duplicates.minhash import signature_matrix
 from ...filters.hashing import fmix64
-from ...filters.minhash import signature_matrix
 from ..files import store
 from ..files.schema import CANDIDATE
 from . import keys

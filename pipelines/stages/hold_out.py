@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from ...filters import minhash
+from ...filters.duplicates import minhash
 from ...filters.kernels import kernel
 from ..files import store
 from ..files.parts import Part, Store, read_clusters

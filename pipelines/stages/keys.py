@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from ...filters.hashing import hash_text
-from ...filters.repository import repositories
+from ...filters.provenance.repository import repositories
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...filters import minhash
-from ...filters.element_sets import complete_to, overlap
+from ...filters.duplicates import minhash
 from ...filters.hashing import fmix64
 from ...filters.kernels import inlined, kernel
+from ...filters.shingles.element_sets import complete_to, overlap
 from . import grouping
 
 if TYPE_CHECKING:

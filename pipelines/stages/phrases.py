@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from ...filters.duplicates.line_hashes import look_up
+from ...filters.duplicates.phrases import Phrases, Runs, find_runs, first_of_each, join_runs
 from ...filters.hashing import hash_text
-from ...filters.hosts import hosts
-from ...filters.kernels import text_buffers
-from ...filters.line_hashes import look_up
-from ...filters.phrases import Phrases, Runs, find_runs, first_of_each, join_runs
+from ...filters.provenance.hosts import hosts
+from ...filters.text.buffers import text_buffers
 from ..files import store
 from ..files.parts import Part, Store
 from ..files.schema import BURSTS

@@ -1,8 +1,8 @@
 """Repeated lines: what stands in many documents of the pool, such as menus, licences and cookie notices.
 
 As CCNet does (Wenzek et al. 2020, https://arxiv.org/abs/1911.00359), a line is known by a hash of its folded text
-(:mod:`...filters.line_hashes`); as for Llama 3 (https://arxiv.org/abs/2407.21783), it is repeated from a number of
-documents on. Near duplicates count as one document: lines that a page shares with its own copies alone are no
+(:mod:`...filters.duplicates.line_hashes`); as for Llama 3 (https://arxiv.org/abs/2407.21783), it is repeated from a
+number of documents on. Near duplicates count as one document: lines that a page shares with its own copies alone are no
 boilerplate, and one of the copies must survive with its text.
 
 Where lines are removed, the cluster with the least id among those that have a line keeps it, so that nothing that the
@@ -21,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...filters.kernels import text_buffers
-from ...filters.line_hashes import Units, count_documents, find_units, look_up
+from ...filters.duplicates.line_hashes import Units, count_documents, find_units, look_up
+from ...filters.text.buffers import text_buffers
 from ..files import store
 from ..files.parts import Part, Store, read_clusters
 from ..files.schema import REPEATED_LINES

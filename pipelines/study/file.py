@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from ...filters import FAMILIES, family
-from ...filters.functions import FunctionError
+from ...filters.measures.functions import FunctionError
 from ...tokenizers import sections
 from ..files import store
 from ..formats import FORMATS, Source

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from ...data_cards import notebook
-from ...filters.minhash import optimal_bands
+from ...filters.duplicates.minhash import optimal_bands
 from ..files.schema import REPEATED_LINES
 from .budgets import Count, Unit, expand_budgets, parse_count, short
 from .bursts import Bursts

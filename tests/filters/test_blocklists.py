@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters import listings
-from tokenladder.filters.blocklists import WordsList
-from tokenladder.filters.domains import Domains
+from tokenladder.filters.lists import listings
+from tokenladder.filters.lists.blocklists import WordsList
+from tokenladder.filters.provenance.domains import Domains
 
 import naive
 

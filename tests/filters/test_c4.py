@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenladder.filters.c4 import C4
+from tokenladder.filters.rules.c4 import C4
 
 import naive
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters import checksums
+from tokenladder.filters.private import checksums
 
 VALID = {
     checksums.luhn: "4539578763621486",

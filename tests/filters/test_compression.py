@@ -10,7 +10,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters.compression import Compression
+from tokenladder.filters.measures.compression import Compression
 
 import naive
 

@@ -12,9 +12,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters import evaluation_sets, ngram_index
-from tokenladder.filters.contamination import Contamination
-from tokenladder.filters.evaluation_sets import EvaluationSet
+from tokenladder.filters.lists import evaluation_sets, ngram_index
+from tokenladder.filters.lists.contamination import Contamination
+from tokenladder.filters.lists.evaluation_sets import EvaluationSet
 
 import naive
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters.credential_kinds import KINDS, is_random
-from tokenladder.filters.credentials import NAMES, Secrets
-from tokenladder.filters.personal import MASKS
+from tokenladder.filters.private.credential_kinds import KINDS, is_random
+from tokenladder.filters.private.credentials import NAMES, Secrets
+from tokenladder.filters.private.personal import MASKS
 
 import naive
 

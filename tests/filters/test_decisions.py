@@ -12,10 +12,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tokenladder.filters.c4 import C4
-from tokenladder.filters.fineweb import FineWeb
-from tokenladder.filters.gopher import Gopher
-from tokenladder.filters.repetition import Repetition
+from tokenladder.filters.rules.c4 import C4
+from tokenladder.filters.rules.fineweb import FineWeb
+from tokenladder.filters.rules.gopher import Gopher
+from tokenladder.filters.rules.repetition import Repetition
 
 DOCUMENTS = json.loads((Path(__file__).parent / "decisions.json").read_text())
 BATCH = pa.record_batch({"text": [document["text"] for document in DOCUMENTS]})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters.digests import payload_matches, read_views, view_matches
+from tokenladder.filters.provenance.digests import payload_matches, read_views, view_matches
 
 PAGE = b"<p>page</p>"
 

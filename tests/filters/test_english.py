@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenladder.filters import english as module
-from tokenladder.filters.gopher import Gopher
+from tokenladder.filters.rules.gopher import Gopher
+from tokenladder.filters.text import english as module
 
 import naive
 
@@ -47,7 +47,7 @@ def small(monkeypatch):
     monkeypatch.setattr(module, "ROUND", 2)
     memo = module.EnglishWords()
     monkeypatch.setattr(module, "english", lambda: memo)
-    monkeypatch.setattr("tokenladder.filters.tokens.english", lambda: memo)
+    monkeypatch.setattr("tokenladder.filters.text.tokens.english", lambda: memo)
     return memo
 
 
@@ -98,7 +98,7 @@ def test_the_memo_is_bounded_in_chunks_and_bytes(small, monkeypatch):
 
 def test_room_for_chunks_grows(monkeypatch):
     memo = module.EnglishWords()
-    monkeypatch.setattr("tokenladder.filters.tokens.english", lambda: memo)
+    monkeypatch.setattr("tokenladder.filters.text.tokens.english", lambda: memo)
     text = " ".join(f"word{n}" for n in range(40_000))  # more than the memo begins with
     assert figures([text])[0]["words"] == 40_000
     assert memo.known == 40_000
@@ -116,7 +116,7 @@ def test_without_spacy_the_message_says_what_to_do():
     program = (
         "import sys; sys.modules['spacy'] = None\n"
         "import pyarrow as pa\n"
-        "from tokenladder.filters.gopher import Gopher\n"
+        "from tokenladder.filters.rules.gopher import Gopher\n"
         "Gopher().score(pa.record_batch({'text': ['works']}))\n"
         "try:\n    Gopher(words='english').score(pa.record_batch({'text': ['fails']}))\n"
         "except ModuleNotFoundError as error:\n    print(error)\n"

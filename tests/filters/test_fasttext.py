@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters import fasttext
-from tokenladder.filters.fasttext import FastText
+from tokenladder.filters.measures import fasttext
+from tokenladder.filters.measures.fasttext import FastText
 
 LANGUAGE = FastText("lid.176.ftz")
 TEXT = st.text(st.sampled_from("abc de\n\t\r\0\u00a0éßжю中文กำ\U0001f642"), max_size=60) | st.text(max_size=40)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters.fineweb import FineWeb
-from tokenladder.filters.punctuation import DECIMAL, PUNCT, SENTENCE_END, SYMBOL, classes
+from tokenladder.filters.rules.fineweb import FineWeb
+from tokenladder.filters.text.punctuation import DECIMAL, PUNCT, SENTENCE_END, SYMBOL, classes
 
 import naive
 

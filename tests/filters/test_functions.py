@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tokenladder.filters.functions import Function, FunctionError
+from tokenladder.filters.measures.functions import Function, FunctionError
 
 OWN = f"{Path(__file__).parent / 'own_score.py'}:count"
 BEGIN = "import pyarrow as pa\nimport pyarrow.compute as pc\n"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters.gopher import Gopher
+from tokenladder.filters.rules.gopher import Gopher
 
 import naive
 
@@ -161,7 +161,7 @@ def test_impossible_parameters_are_refused(fields, message):
 
 def test_importing_scores_brings_no_pipeline_and_no_model_library():
     program = (
-        "import sys, tokenladder.filters.gopher, tokenladder.filters.minhash\n"
+        "import sys, tokenladder.filters.rules.gopher, tokenladder.filters.duplicates.minhash\n"
         "print([name for name in ('apache_beam', 'datasketch', 'torch', 'fasttext_new') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

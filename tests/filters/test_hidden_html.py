@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters.hidden_html import Hidden, hidden_text
+from tokenladder.filters.poison.hidden_html import Hidden, hidden_text
 
 NONE = {"display": 0, "offscreen": 0, "clipped": 0, "size": 0, "colour": 0}
 

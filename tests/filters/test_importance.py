@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenladder.filters import build
-from tokenladder.filters.importance import Importance, logarithm
+from tokenladder.filters.measures.importance import Importance, logarithm
 
 import naive
 

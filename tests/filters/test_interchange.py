@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters import interchange, minhash
-from tokenladder.filters.shingles import hash_shingle
+from tokenladder.filters.duplicates import interchange, minhash
+from tokenladder.filters.shingles.shingles import hash_shingle
 
 SIGNATURES = st.lists(
     st.none() | st.lists(st.integers(0, 2**32 - 2), min_size=4, max_size=4), min_size=1, max_size=4

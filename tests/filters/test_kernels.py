@@ -34,11 +34,12 @@ def test_a_kernel_is_cached_until_one_that_it_calls_changes(tmp_path, monkeypatc
 
 def test_the_name_of_the_cache_depends_on_every_source(tmp_path):
     names = set()
-    for name, content in (("a.py", "1"), ("a.py", "2"), ("b.py", "2"), ("notes.txt", "")):
+    (tmp_path / "below").mkdir()
+    for name, content in (("a.py", "1"), ("a.py", "2"), ("b.py", "2"), ("below/a.py", "2"), ("notes.txt", "")):
         (tmp_path / name).write_text(content)
         kernels._sources.cache_clear()
         names.add(kernels._sources(str(tmp_path)))
-    assert len(names) == 3
+    assert len(names) == 4
     assert kernels._sources(str(tmp_path)) != kernels._sources(str(Path(kernels.__file__).parent))
 
 
@@ -80,10 +81,10 @@ def test_kernels_leave_extensions_of_other_packages_alone(tmp_path):
 def test_whether_kernels_were_compiled_is_seen_by_the_names_of_their_files(tmp_path, monkeypatch):
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setattr(kernels, "__file__", str(tmp_path / "kernels.py"))
-    (tmp_path / "__pycache__").mkdir()
-    (tmp_path / "__pycache__" / "words.count-7.py311-0123456789abcdef.nbi").touch()
+    (tmp_path / "below" / "__pycache__").mkdir(parents=True)
+    (tmp_path / "below" / "__pycache__" / "words.count-7.py311-0123456789abcdef.nbi").touch()
     assert not kernels.are_compiled()
-    (tmp_path / "__pycache__" / f"words.count-7.py311-{kernels._sources(str(tmp_path))}.nbi").touch()
+    (tmp_path / "below" / "__pycache__" / f"words.count-7.py311-{kernels._sources(str(tmp_path))}.nbi").touch()
     assert kernels.are_compiled()
     (tmp_path / "words.py").touch()
     kernels._sources.cache_clear()

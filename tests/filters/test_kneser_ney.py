@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenladder.filters.kneser_ney import BEGIN, END, FALLBACK, arpa, estimate
+from tokenladder.filters.measures.kneser_ney import BEGIN, END, FALLBACK, arpa, estimate
 
 import naive
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters.lengths import Lengths
+from tokenladder.filters.measures.lengths import Lengths
 
 import naive
 

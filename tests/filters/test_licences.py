@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters.licence_classes import CLASSES, UNKNOWN, class_of, parse
-from tokenladder.filters.licences import LARGEST, Licence, identify
+from tokenladder.filters.provenance.licence_classes import CLASSES, UNKNOWN, class_of, parse
+from tokenladder.filters.provenance.licences import LARGEST, Licence, identify
 
 APACHE = """\
 # Copyright 2020 Ada

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters import line_hashes
+from tokenladder.filters.duplicates import line_hashes
 
 import naive
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters import lookalikes
-from tokenladder.filters.manipulation import PHRASES, Manipulation
+from tokenladder.filters.poison import lookalikes
+from tokenladder.filters.poison.manipulation import PHRASES, Manipulation
 
 import naive
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters import masks
-from tokenladder.filters.masks import CUT, Edits
+from tokenladder.filters.text import masks
+from tokenladder.filters.text.masks import CUT, Edits
 
 import naive
 

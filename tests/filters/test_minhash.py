@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tokenladder.filters import minhash, shingles
+from tokenladder.filters.duplicates import minhash
+from tokenladder.filters.shingles import shingles
 
 import naive
 
@@ -166,7 +167,7 @@ def test_optimal_bands_are_those_of_datasketch():
 
 
 def test_identity_names_all_that_the_output_depends_on():
-    from tokenladder.filters.words import UNICODE
+    from tokenladder.filters.text.words import UNICODE
 
     assert minhash.MinHash(ngram=3).identity() == {
         "type": "minhash",

@@ -8,7 +8,7 @@ import re
 import pyarrow as pa
 import pytest
 
-from tokenladder.filters import minhash
+from tokenladder.filters.duplicates import minhash
 
 LETTERS = {
     "Latin": "abcdefghijklmnopqrstuvwxyzäéñøß",

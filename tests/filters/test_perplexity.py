@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters import perplexity
-from tokenladder.filters.perplexity import Perplexity
+from tokenladder.filters.measures import perplexity
+from tokenladder.filters.measures.perplexity import Perplexity
 
 import naive
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters import masks, spans
-from tokenladder.filters.kernels import text_buffers
-from tokenladder.filters.personal import MASKS, NAMES, Personal
-from tokenladder.filters.personal_kinds import kinds
+from tokenladder.filters.private.personal import MASKS, NAMES, Personal
+from tokenladder.filters.private.personal_kinds import kinds
+from tokenladder.filters.text import masks, spans
+from tokenladder.filters.text.buffers import text_buffers
 
 import naive
 

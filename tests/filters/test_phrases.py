@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tokenladder.filters.phrases import find_runs, first_of_each, join_runs
+from tokenladder.filters.duplicates.phrases import find_runs, first_of_each, join_runs
 
 import naive
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters.refinedweb import RefinedWeb
+from tokenladder.filters.rules.refinedweb import RefinedWeb
 
 import naive
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenladder.filters import ngrams
-from tokenladder.filters.repetition import Repetition
+from tokenladder.filters.rules import ngrams
+from tokenladder.filters.rules.repetition import Repetition
 
 import naive
 

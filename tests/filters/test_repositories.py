@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from tokenladder.filters.repository import Repository
+from tokenladder.filters.provenance.repository import Repository
 
 NAMES = {
     "numpy/numpy/core.py": ("numpy", "numpy/numpy"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tokenladder.filters import shingles
+from tokenladder.filters.shingles import shingles
 
 import naive
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters import element_sets, shingles, sketch
+from tokenladder.filters.duplicates import sketch
+from tokenladder.filters.shingles import element_sets, shingles
 
 import naive
 

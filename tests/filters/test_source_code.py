@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tokenladder.filters.comments import SYNTAX, comment_characters
-from tokenladder.filters.kernels import text_buffers
-from tokenladder.filters.source_code import MARKUP, SourceCode, optional_column
+from tokenladder.filters.source_code.comments import SYNTAX, comment_characters
+from tokenladder.filters.source_code.starcoder import MARKUP, SourceCode
+from tokenladder.filters.text.buffers import optional_column, text_buffers
 
 import naive
 

@@ -9,8 +9,8 @@ import importlib.metadata
 import pyarrow as pa
 import pytest
 
-from tokenladder.filters import syntax
-from tokenladder.filters.syntax import GRAMMARS, LANGUAGES, Syntax, Verdict, parse
+from tokenladder.filters.source_code import syntax
+from tokenladder.filters.source_code.syntax import GRAMMARS, LANGUAGES, Syntax, Verdict, parse
 
 SOUND = {
     "C": "int main(void) { return 0; }\n",

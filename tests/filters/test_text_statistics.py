@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenladder.filters import text_statistics
-from tokenladder.filters.fineweb import FineWeb
-from tokenladder.filters.gopher import Gopher
-from tokenladder.filters.repetition import Repetition
+from tokenladder.filters.rules import text_statistics
+from tokenladder.filters.rules.fineweb import FineWeb
+from tokenladder.filters.rules.gopher import Gopher
+from tokenladder.filters.rules.repetition import Repetition
 
 TEXT = st.lists(st.sampled_from(["the", "of", "a b.", "\n", "#", "..."]), max_size=20).map(" ".join)
 FAMILIES = [

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters.hosts import hosts
-from tokenladder.filters.variety import Variety
+from tokenladder.filters.measures.variety import Variety
+from tokenladder.filters.provenance.hosts import hosts
 
 import naive
 

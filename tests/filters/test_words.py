@@ -3,7 +3,7 @@ from __future__ import annotations
 import sys
 import unicodedata
 
-from tokenladder.filters import words
+from tokenladder.filters.text import words
 
 import naive
 

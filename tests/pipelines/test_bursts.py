@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_store import Store, exchange, payload, write_part
 
-from tokenladder.filters.phrases import find_runs
+from tokenladder.filters.duplicates.phrases import find_runs
 from tokenladder.pipelines.drivers.bursts import find_bursts
 from tokenladder.pipelines.drivers.plan import make_plan
 from tokenladder.pipelines.files import schema

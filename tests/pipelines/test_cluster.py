@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from small_store import Store, exchange, identity, payload, write_part, write_score, write_signatures
 
-from tokenladder.filters import minhash
+from tokenladder.filters.duplicates import minhash
 from tokenladder.pipelines.files import store
 from tokenladder.pipelines.files.parts import read_clusters
 from tokenladder.pipelines.stages import cluster, connect, grouping, keys

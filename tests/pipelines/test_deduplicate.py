@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters import minhash
+from tokenladder.filters.duplicates import minhash
 from tokenladder.pipelines.commands.cli import cli
 from tokenladder.pipelines.drivers import deduplicate
 from tokenladder.pipelines.files import store

@@ -94,7 +94,7 @@ def test_the_pool_and_every_recipe_are_counted(rows, result):
 def test_means_of_variety_are_kept(rows, result):
     import pyarrow as pa
 
-    from tokenladder.filters.variety import Variety
+    from tokenladder.filters.measures.variety import Variety
 
     scored = Variety().score(pa.record_batch({"text": [row["text"] for row in rows]}))
     means = result.manifest["diversity"]["pool"]["web"]["means"]

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from tokenladder.filters.credentials import KINDS
-from tokenladder.filters.personal_kinds import kinds
+from tokenladder.filters.private.credentials import KINDS
+from tokenladder.filters.private.personal_kinds import kinds
 from tokenladder.pipelines.ask.explain import explain
 from tokenladder.pipelines.export.export import export
 from tokenladder.pipelines.files import store

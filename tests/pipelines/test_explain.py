@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenladder.filters import minhash
+from tokenladder.filters.duplicates import minhash
 from tokenladder.filters.hashing import hash_text
-from tokenladder.filters.shingles import element_sets
+from tokenladder.filters.shingles.shingles import element_sets
 from tokenladder.pipelines.ask.explain import explain
 from tokenladder.pipelines.commands.cli import cli
 from tokenladder.pipelines.drivers import index

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters.farthest import distances_when_chosen
-from tokenladder.filters.minhash import MinHash, signature_matrix
+from tokenladder.filters.duplicates.farthest import distances_when_chosen
+from tokenladder.filters.duplicates.minhash import MinHash, signature_matrix
 from tokenladder.pipelines.ask.explain import explain
 from tokenladder.pipelines.recount.verify import verify
 from tokenladder.pipelines.stages import keys

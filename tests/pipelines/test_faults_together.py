@@ -24,7 +24,7 @@ ALONE = [[".store", name] for name in ("slices", "tokens", "counts", "spreads", 
 FAULTY = """
 import errno, itertools, json, os, signal, sys, traceback
 import little
-import tokenladder.filters.lengths, tokenladder.filters.minhash, tokenladder.pipelines.formats.jsonl
+import tokenladder.filters.measures.lengths, tokenladder.filters.duplicates.minhash, tokenladder.pipelines.formats.jsonl
 import tokenladder.pipelines.drivers.build, tokenladder.pipelines.drivers.plan
 from tokenladder.pipelines.engines import isolate
 from tokenladder.pipelines.files import store

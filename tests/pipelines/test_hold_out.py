@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_store import Store, identity, payload, write_part, write_signatures
 
-from tokenladder.filters import minhash
+from tokenladder.filters.duplicates import minhash
 from tokenladder.pipelines.files import store
 from tokenladder.pipelines.files.parts import CLUSTERS
 from tokenladder.pipelines.stages import hold_out, keys

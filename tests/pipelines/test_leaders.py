@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenladder.filters import minhash
+from tokenladder.filters.duplicates import minhash
 from tokenladder.pipelines.stages import containment, keys, leaders
 
 import naive

@@ -13,8 +13,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters.gopher import Gopher
-from tokenladder.filters.lengths import Lengths
+from tokenladder.filters.measures.lengths import Lengths
+from tokenladder.filters.rules.gopher import Gopher
 from tokenladder.pipelines import batches, ptransforms
 from tokenladder.pipelines.drivers import deduplicate
 from tokenladder.pipelines.files.store import UserError

@@ -27,7 +27,7 @@ TESTS = str(Path(little.__file__).parent)
 FORKS = """
 import json, os, sys
 import little
-import tokenladder.filters.lengths, tokenladder.filters.minhash, tokenladder.pipelines.formats.jsonl
+import tokenladder.filters.measures.lengths, tokenladder.filters.duplicates.minhash, tokenladder.pipelines.formats.jsonl
 import tokenladder.pipelines.stages.choose, tokenladder.pipelines.stages.encode, tokenladder.pipelines.formats.extract
 import tokenladder.pipelines.stages.hold_out, tokenladder.pipelines.stages.ladder, tokenladder.pipelines.stages.ledger
 import tokenladder.pipelines.stages.pack, tokenladder.pipelines.stages.read, tokenladder.pipelines.stages.score

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.filters.gopher import Gopher
+from tokenladder.filters.rules.gopher import Gopher
 from tokenladder.pipelines.ask.grep import grep, matches
 from tokenladder.pipelines.ask.records import Wanted
 from tokenladder.pipelines.ask.sample import sample

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from tokenladder.filters.perplexity import Perplexity
+from tokenladder.filters.measures.perplexity import Perplexity
 from tokenladder.pipelines.commands.cli import cli
 from tokenladder.pipelines.files import store
 from tokenladder.pipelines.models.train_perplexity import Training, train_perplexity

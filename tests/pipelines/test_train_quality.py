@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tokenladder.studies
-from tokenladder.filters.fasttext import FastText
+from tokenladder.filters.measures.fasttext import FastText
 from tokenladder.pipelines.commands.cli import cli
 from tokenladder.pipelines.files.store import UserError
 from tokenladder.pipelines.models import quality_documents, train_quality

@@ -1,0 +1,1 @@
+"""Source code: StarCoder's rules, the comments, markup and encoded data that they count, and whether a file parses."""
