@@ -52,13 +52,19 @@ def told(  # noqa: PLR0917 what the message holds
         + (f" × {repeat} passes" if repeat > 1 else "")
         for stratum, count in sorted(short.items())
     ]
+    if name == "held_out":
+        return ["held_out: the kept documents do not fill it.", *lines, "Lower its size, or loosen its rules."]
     passes = max(-(-needed[stratum] // kept[stratum]) if kept[stratum] else 0 for stratum in short)
     lower = f" to {counted(most, unit)}" if most else ""
     first = f"{name}: the kept documents do not fill its largest rung."
-    return [first, *lines, hint(lower, 0 if name == "held_out" else passes)]
+    return [first, *lines, hint(lower, passes)]
 
 
 def hint(lower: str = "", passes: int = 0) -> str:
-    """What would help; `passes` is how many would, 0 where none do."""
-    again = f", or set repeat = {passes}" if passes else ""
-    return f"Lower the budgets{lower}, loosen rules, change weights{again}."
+    """What would help; `passes` is how many would, 0 where none do.
+
+    >>> hint(), hint(" to 90 tokens", 3)[-34:]
+    ('Lower the budgets, loosen rules, or change weights.', 'change weights, or set repeat = 3.')
+    """
+    last = f"change weights, or set repeat = {passes}" if passes else "or change weights"
+    return f"Lower the budgets{lower}, loosen rules, {last}."

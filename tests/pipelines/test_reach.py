@@ -227,7 +227,9 @@ def test_what_is_missing_is_told_in_the_unit(tmp_path):
     with pytest.raises(UserError, match=r"\n  b: 1 document missing; 11 needed, 10 kept\n.* or set repeat = 2\.$"):
         little.build(study, tmp_path / "out")
     study = little.write_study(tmp_path, given_sources, held_out={"bytes": "1MB"}, **settings)
-    with pytest.raises(UserError, match=r"^held_out: .*\n.* bytes missing.*\nLower .* change weights\.$"):
+    with pytest.raises(
+        UserError, match=r"^held_out: .* fill it\.\n.* bytes missing.*\nLower its size, or loosen its rules\.$"
+    ):
         little.build(study, tmp_path / "out")
     # all documents of b are enough, but their tokens do not end with a sequence
     text = (tmp_path / "b.jsonl").read_text().splitlines()
