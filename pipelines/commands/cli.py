@@ -47,7 +47,9 @@ class _Commands(click.Group):
                 raise
             message, status = known
             if status == FAILED and isinstance(error, OSError) and ctx.invoked_subcommand not in READING:
-                message += "\nNothing half-written was left. The same command goes on from here."
+                from ..files.errors import further
+
+                message += f"\n{further(message)}"
             click.echo(message, err=True)
             ctx.exit(status)
 

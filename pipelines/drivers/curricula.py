@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..files import store
+from ..files import marks, store
 from ..files.parts import read_all
 from ..recount.result_files import begins_at
 from ..stages.curriculum import ITEM, mean_difficulty, seat_seed
@@ -83,7 +83,7 @@ def order_documents(plan: Plan, pool: Pool, planned: dict[str, Ladder], clusters
         UserError: A phase names a stratum that the rung does not have, or a stratum is in no phase.
     """
     drafts = [_Draft(plan, pool, name, one, planned[one.recipe]) for name, one in plan.study.settings.curricula.items()]
-    todo = [draft for draft in drafts if not store.exists(store.join(draft.folder, "done.json"))]
+    todo = [draft for draft in drafts if not marks.is_done(draft.folder)]
     tasks, volume = [], 0
     for number, draft in enumerate(todo):
         tasks += pool.tasks(**draft.task, clusters=clusters, number=number)
@@ -186,7 +186,7 @@ class _Draft:
             **({"fit": [], "padding": pool.tokenizer["end"]} if self.fits else {}),
         }
         store.write_json(store.join(self.folder, "plan.json"), plan)
-        store.write_json(store.join(self.folder, "done.json"), {"early": sum(one["early"] for one in classes)})
+        marks.mark(self.folder, {"early": sum(one["early"] for one in classes)}, ["order"])
 
     def finish(self) -> Ordered:
         """The curriculum, once its order stands."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from ..files import store
+from ..files import marks, store
 from ..files.parts import read_all
 from ..stages import cluster, connect, grouping, keys
 from .plan import FORMAT, SKETCH_SIZE
@@ -44,7 +44,7 @@ def find_clusters(plan: Plan, pool: Pool) -> str:
     folder = pool.store.path(
         "clusters", store.fingerprint([FORMAT, pool.identity, plan.signature, parameters, earlier])
     )
-    if store.exists(store.join(folder, "done.json")):
+    if marks.is_done(folder):
         return folder
     bands, rows = dedup.banding
     exact = dedup.proof == "exact"
@@ -74,7 +74,7 @@ def find_clusters(plan: Plan, pool: Pool) -> str:
     volume = sum(task["part"]["documents"] for task in inside) * (64 + 4 * bands * rows + 4 * common["sketch_size"])
     with pool.report.stage("compare candidates", len(listed), lambda: len(store.names(members))):
         pool.engine.exchange("compare candidates", f"{module}:emit_members", [leaders, write], inside, volume + text)
-    store.write_json(store.join(folder, "done.json"), {"parts_with_candidates": len(listed)})
+    marks.mark(folder, {"parts_with_candidates": len(listed)}, ["members"])
     return folder
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..files import store
+from ..files import marks, store
 from ..stages.ladder import BUCKETS
 from .drafts import Draft, Ladder, Wanted, histogram, make_draft
 from .pool import STAGES, numbered
@@ -50,7 +50,7 @@ def plan_ladders(pool: Pool, wanted: Sequence[Wanted], length: int) -> dict[str,
         make_draft(pool, one, length) if one.unit == "tokens" else make_reaching_draft(pool, one, length)
         for one in wanted
     ]
-    todo = [draft for draft in drafts if not store.exists(store.join(draft.ladder.folder, "done.json"))]
+    todo = [draft for draft in drafts if not marks.is_done(draft.ladder.folder)]
     short = todo
     while short:
         with pool.report.about("further") if short is not todo else contextlib.nullcontext():
@@ -74,12 +74,13 @@ def plan_ladders(pool: Pool, wanted: Sequence[Wanted], length: int) -> dict[str,
         if isinstance(draft, ReachingDraft):
             told |= {"course": draft.ladder.course, "reached": draft.ladder.reached}
             told["sequences"] = list(draft.ladder.rungs.values())  # a file's keys are sorted, rungs are not
-        store.write_json(store.join(draft.ladder.folder, "done.json"), told)
+        marks.mark(draft.ladder.folder, told, ["order", "places", "refused"])
     return {draft.wanted.name: _done(draft.ladder) for draft in drafts}
 
 
 def _done(ladder: Ladder) -> Ladder:
     told = store.read_json(store.join(ladder.folder, "done.json"))
+    told.pop("holds", None)
     if "sequences" in told:
         told["rungs"] = dict(zip(ladder.rungs, told.pop("sequences"), strict=True))
     return dataclasses.replace(ladder, **told)

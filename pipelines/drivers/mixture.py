@@ -6,7 +6,7 @@ import collections
 import heapq
 from typing import TYPE_CHECKING, Any
 
-from ..files import store
+from ..files import marks, store
 from ..files.parts import CLUSTERS, read_all
 from ..stages import keys
 from .plan import FORMAT
@@ -138,7 +138,7 @@ def count_in_rungs(pool: Pool, clusters: str, ladders: Sequence[Ladder], length:
     folders = {
         one.name: pool.store.path("repeats", store.fingerprint([FORMAT, one.identity, known])) for one in ladders
     }
-    todo = [one for one in ladders if not store.exists(store.join(folders[one.name], "done.json"))]
+    todo = [one for one in ladders if not marks.is_done(folders[one.name])]
     tasks = [
         task
         for number, one in enumerate(todo)
@@ -157,7 +157,7 @@ def count_in_rungs(pool: Pool, clusters: str, ladders: Sequence[Ladder], length:
         volume = sum(part.documents for part in pool.parts) * len(todo) * keys.ID.itemsize
         pool.engine.exchange("count repeats", f"{STAGES}.spread:emit_placed", reduces, tasks, volume)
     for one in todo:
-        store.write_json(store.join(folders[one.name], "done.json"), {})
+        marks.mark(folders[one.name], {}, ["counts"])
     out = {}
     for one in ladders:
         folder = store.join(folders[one.name], "counts")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..files import store
+from ..files import marks, store
 from ..stages import choose
 from ..stages.ladder import draws_seed, order_seed
 from ..stages.tokenizer_sample import cutoffs
@@ -83,7 +83,7 @@ def choose_recipes(
         excluded: Folder of what may not be trained on, None where nothing is held out.
     """
     every = {name: _prepare(plan, pool, one, clusters, excluded) for name, one in wanted.items()}
-    todo = [one for one in every.values() if not store.exists(store.join(one.folder, "done.json"))]
+    todo = [one for one in every.values() if not marks.is_done(one.folder)]
     for one in every.values():
         if one not in todo:
             one.recipe["cuts"].update(store.read_json(store.join(one.folder, "done.json")).get("cuts", {}))
@@ -109,7 +109,7 @@ def choose_recipes(
     ]
     pool.run_missing("choose", f"{module}:choose_part", last)
     for one in todo:
-        store.write_json(store.join(one.folder, "done.json"), {"cuts": one.recipe["cuts"]})
+        marks.mark(one.folder, {"cuts": one.recipe["cuts"]}, ["choices", "histograms", "losers"])
     return every
 
 
@@ -214,7 +214,7 @@ def hold_out(plan: Plan, pool: Pool, held: HeldOut, clusters: str) -> tuple[Ladd
 def _exclude(plan: Plan, pool: Pool, clusters: str, folder: str, places: str, label: str) -> str:  # noqa: PLR0917
     """Find what is, or is near, the documents at some places; returns the folder of the rows of each part."""
     excluded = store.join(folder, "excluded")
-    if store.exists(store.join(folder, "done.json")):
+    if marks.is_done(folder):
         return excluded
     common = {"family": plan.signature, "clusters": clusters, "places": places, "folder": folder}
     drawn = store.names(places)
@@ -223,7 +223,7 @@ def _exclude(plan: Plan, pool: Pool, clusters: str, folder: str, places: str, la
     threshold = plan.study.settings.dedup.threshold
     tasks = [(numbered(excluded, task["ordinal"]), task) for task in pool.tasks(threshold=threshold, **common)]
     pool.run_missing(label, f"{STAGES}.hold_out:exclude_part", tasks)
-    store.write_json(store.join(folder, "done.json"), {})
+    marks.mark(folder, {}, ["excluded"])
     return excluded
 
 

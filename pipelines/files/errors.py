@@ -1,7 +1,26 @@
-"""What goes wrong by the hand of the person at the keyboard."""
+"""What goes wrong by the hand of the person at the keyboard, or of whoever changed our files."""
 
 from __future__ import annotations
 
 
 class UserError(Exception):
     """A mistake of the person at the keyboard; shown without a traceback, exit status 2."""
+
+
+DAMAGED = ": is damaged: "
+"""Stands in the message of each `DamagedError`: from a worker nothing but the message comes."""
+
+
+class DamagedError(OSError, ValueError):
+    """A file does not hold what it should, nor will it the next time."""
+
+
+def further(message: str) -> str:
+    """What to do after a file could not be read or written.
+
+    >>> further("/a/done.json: is damaged: Expecting value")
+    "If it stands in a build's store, delete that store: the same command makes all of it again."
+    """
+    if DAMAGED in message:
+        return "If it stands in a build's store, delete that store: the same command makes all of it again."
+    return "Nothing half-written was left. The same command goes on from here."

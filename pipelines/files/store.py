@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from . import remote
+from .errors import DAMAGED, DamagedError
 from .errors import UserError as UserError  # noqa: PLC0414 `store` is the one door: who handles files imports it alone
 from .remote import Place as Place  # noqa: PLC0414 the same
 from .temporaries import TEMPORARY as TEMPORARY  # noqa: PLC0414 the same
@@ -273,8 +274,15 @@ def write_json(path: str, value: Any) -> None:
 
 
 def read_json(path: str) -> Any:
-    """The value in a JSON file."""
-    return json.loads(read_bytes(path))
+    """The value in a JSON file.
+
+    Raises:
+        OSError: It is missing, or damaged.
+    """
+    try:
+        return json.loads(read_bytes(path))
+    except ValueError as error:
+        raise DamagedError(f"{path}{DAMAGED}{error}") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -324,7 +332,7 @@ def open_parquet(path: str) -> Iterator[pq.ParquetFile]:
         try:
             yield pq.ParquetFile(file)
         except pa.ArrowInvalid as error:
-            raise OSError(f"{path}: is damaged: {error}") from error
+            raise DamagedError(f"{path}{DAMAGED}{error}") from error
 
 
 def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
