@@ -3,6 +3,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const number = (value) => value.toLocaleString("en-US");
   const short = (value) => Number(value.toPrecision(4)).toLocaleString("en-US", { maximumSignificantDigits: 4 });
+  const figure = (value) => (Number.isInteger(value) ? number(value) : short(value));
   const about = (value) => new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 }).format(value);
   const make = (tag, text, kind) => {
     const node = document.createElement(tag);
@@ -134,9 +135,9 @@
       text.setAttribute("aria-label", "How the text begins");
       box.append(text);
     }
-    const scores = Object.entries(sample.scores).filter((pair) => pair[1] !== null);
+    const scores = Object.entries(sample.scores).filter(([key, value]) => value !== null && key !== "text_bytes"); // said above
     if (scores.length && sample.document) {
-      box.append(make("p", scores.map(([key, value]) => `${key} ${typeof value === "number" ? short(value) : value}`).join(" · "), "soft"));
+      box.append(make("p", scores.map(([key, value]) => `${key} ${typeof value === "number" ? figure(value) : value}`).join(" · "), "soft"));
     }
     if (sample.document) box.append(make("p", `id ${sample.document}`, "soft mono"));
     return box;

@@ -37,6 +37,7 @@ def render_report(manifest: dict[str, Any], found: dict[str, Any], *, samples: b
     style, script = (_file(name) for name in ("report.css", "report.js"))
     recipes = sorted(manifest["recipes"])
     rules = report_views.rules(manifest, found)
+    strata = report_views.strata(manifest)
     data = {
         "recipes": recipes,
         "rules": [one["data"] for every in rules.values() for one in every if one["data"]],
@@ -56,7 +57,7 @@ def render_report(manifest: dict[str, Any], found: dict[str, Any], *, samples: b
         recipes=recipes,
         totals=report_views.totals(manifest),
         funnels={name: report_views.funnel(manifest["recipes"][name]) for name in recipes},
-        mixtures={name: report_views.mixture(manifest["recipes"][name], MOST_STRATA) for name in recipes},
+        mixtures={name: report_views.mixture(manifest["recipes"][name], strata, MOST_STRATA) for name in recipes},
         values=report_views.values(found, recipes),
         labels=report_views.labels(found, recipes),
         rules=rules,

@@ -87,29 +87,42 @@ def funnel(recipe: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def mixture(recipe: dict[str, Any], most: int) -> dict[str, Any]:
-    """Shares of strata in each rung, and along the stream at its shards' borders."""
+def strata(manifest: dict[str, Any]) -> list[str]:
+    """The strata of all recipes, by the largest weight that one gives: each has one place and colour throughout."""
+    largest: dict[str, float] = {}
+    for recipe in manifest["recipes"].values():
+        for name, one in recipe["strata"].items():
+            largest[name] = max(one["weight"] / one["of"], largest.get(name, 0.0))
+    return sorted(largest, key=lambda name: (-largest[name], name))
+
+
+def mixture(recipe: dict[str, Any], names: Sequence[str], most: int) -> dict[str, Any]:
+    """Shares of strata in each rung, and along the stream at its shards' borders.
+
+    Args:
+        recipe: Of the manifest.
+        names: The strata of all recipes, in order; the recipe may lack some.
+        most: So many are told one by one, the others together.
+    """
     weights = recipe["strata"]
-    names = sorted(weights, key=lambda name: (-weights[name]["weight"], name))
     shown, rest = names[:most], names[most:]
-    means = [weights[name]["weight"] / weights[name]["of"] for name in names]
-    means = means[:most] + ([sum(means[most:])] if rest else [])
+
+    def told(value: dict[str, float]) -> list[float]:
+        """Of strata, as the page shows them."""
+        few = [value.get(name, 0) for name in shown]
+        return few + ([sum(value.get(name, 0) for name in rest)] if rest else [])
+
     rungs = []
     for rung in recipe["rungs"]:
-        amounts = [rung["strata"][name]["tokens"] for name in shown]
-        amounts += [sum(rung["strata"][name]["tokens"] for name in rest)] if rest else []
+        amounts = told({name: one["tokens"] for name, one in rung["strata"].items()})
         rungs.append({**rung, "amounts": amounts, "shares": [n / rung["tokens"] for n in amounts]})
     places, shares = _along(recipe)
-    picked = [list(weights).index(name) for name in shown]
-    along = [
-        [*(row[n] for n in picked), *([max(0.0, 1 - sum(row[n] for n in picked))] if rest else [])] for row in shares
-    ]
     return {
-        "strata": shown + ([f"{len(rest)} smaller ones"] if rest else []),
-        "weights": means,
+        "strata": [*shown, *([f"{len(rest)} smaller ones"] if rest else [])],
+        "weights": told({name: one["weight"] / one["of"] for name, one in weights.items()}),
         "rungs": rungs,
         "places": places,
-        "along": along,
+        "along": [told(dict(zip(weights, row, strict=True))) for row in shares],
         "course": bool(recipe.get("course")),
         "padded": "padding_tokens" in rungs[-1],
     }

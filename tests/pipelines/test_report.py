@@ -201,9 +201,26 @@ def test_weights_that_change_are_drawn_as_they_change():
     bends = [(1, 1.0), (2, 0.5)]
     course = [{"sequences": n, "weights": {"a": share * 2**32, "b": (1 - share) * 2**32}} for n, share in bends]
     recipe = {"strata": {"a": half, "b": half}, "rungs": [rung], "checkpoints": [[1, 1]], "course": course}
-    told = mixture(recipe, 12)
+    told = mixture(recipe, ["a", "b"], 12)
     assert (told["places"], told["along"]) == ([0, 0.25, 0.5, 1], [[1, 0], [1, 0], [0.5, 0.5], [0.5, 0.5]])
-    steady = mixture({**recipe, "course": []}, 12)
+    steady = mixture({**recipe, "course": []}, ["a", "b"], 12)
     assert (steady["places"], steady["along"]) == ([0, 0.5, 1], [[0.5, 0.5]] * 3)
-    shown = mixture(recipe, 1)
+    shown = mixture(recipe, ["a", "b"], 1)
     assert (shown["strata"], shown["weights"]) == (["a", "1 smaller ones"], [0.5, 0.5])
+
+
+def test_a_stratum_has_the_same_colour_in_every_recipe():
+    from tokenladder.data_cards.report_views import mixture, strata
+
+    def recipe(**weights):
+        tokens = {name: {"tokens": 10 * weight, "sequences": weight} for name, weight in weights.items()}
+        total = sum(weights.values())
+        rung = {"name": "1", "tokens": 10 * total, "sequences": total, "strata": tokens}
+        return {"strata": {name: {"weight": n, "of": total} for name, n in weights.items()}, "rungs": [rung]}
+
+    recipes = {"most-code": recipe(a=1, b=3), "most-web": recipe(a=2, b=2), "other": recipe(c=4)}
+    names = strata({"recipes": recipes})
+    assert names == ["c", "b", "a"]
+    told = {name: mixture(one, names, 2) for name, one in recipes.items()}
+    assert {tuple(one["strata"]) for one in told.values()} == {("c", "b", "1 smaller ones")}
+    assert [one["rungs"][0]["shares"] for one in told.values()] == [[0, 0.75, 0.25], [0, 0.5, 0.5], [1, 0, 0]]
