@@ -61,8 +61,17 @@ def status(out: str) -> dict[str, Any]:
         "silent": round(time.time() - last["time"], 1),
         "stages": list(stages.values()),
         "rejected": rejected[-1] if rejected else {"all sources, so far": so_far} if running else {},
-        "now": noted["now"] if state == "running" else [],
+        "now": _at_work(noted["now"], stages) if state == "running" else [],
     }
+
+
+def _at_work(now: list[dict[str, Any]], stages: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Tasks of stages that go on: a worker that its engine ends with a stage has not told that its task is done."""
+    over: dict[str, bool] = {}
+    for stage in stages.values():
+        name = stage["stage"].partition(" [")[0]
+        over[name] = over.get(name, True) and stage["done"] >= stage["of"]
+    return [one for one in now if not over.get(one["stage"])]
 
 
 def _state(begin: dict[str, Any], last: dict[str, Any]) -> str:

@@ -194,6 +194,17 @@ def test_the_record_at_work_is_told(tmp_path, monkeypatch):
         assert progress._activity(report._at_work("read [x]")) == ""
 
 
+def test_a_task_of_a_finished_stage_is_not_at_work(tmp_path):
+    """An engine that ends its workers with each stage leaves them no time to note the end."""
+    one = Journal(str(tmp_path), "s")
+    values = {"seconds": 8.0, "rate": 0.5, "unit": "MB/s", "left": 70.0}
+    tasks = {name: {"stage": name, "since": 0.0, "task": "x", "record": 0} for name in ("choose", "encode", "pack")}
+    for stage, done in {"choose": 2, "encode [held-out set]": 2, "encode": 1}.items():
+        one.tell("stage", stage=stage, done=done, of=2, **values)
+    store.write_json(store.join(one.notes, "vm@1.json"), {"stages": {}, "now": list(tasks.values())})
+    assert [task["stage"] for task in status.status(str(tmp_path))["now"]] == ["encode", "pack"]
+
+
 def test_a_dashboard_hears_of_a_long_stage(tmp_path, monkeypatch):
     monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.005)
     one, report = Journal(str(tmp_path), "s"), Reporter(quiet=True)
