@@ -84,11 +84,13 @@ def check_rejected(summaries: dict[str, dict[str, Any]], most: float) -> None:
             f"{most:g}. Most often: " + "; ".join(f"{n:,} × {reason}" for reason, n in worst)
         )
     if not any(part["documents"] for part in parts):
-        raise BuildError(f"The sources hold no document. Records were dropped as: {_listed(reasons[DROPPED])}.")
+        told = [f"{outcome} as: {_listed(reasons[outcome])}" for outcome in (DROPPED, REJECTED) if reasons[outcome]]
+        why = f"Records were {'; '.join(told)}" if told else "There were no records"
+        raise BuildError(f"The sources hold no document. {why}.")
 
 
 def _listed(reasons: collections.Counter[str]) -> str:
-    return ", ".join(f"{reason} ({n:,})" for reason, n in sorted(reasons.items())) or "none"
+    return ", ".join(f"{reason} ({n:,})" for reason, n in sorted(reasons.items()))
 
 
 def score_parts(plan: Plan, parts: list[Part], engine: Engine, report: Reporter) -> None:

@@ -130,3 +130,9 @@ def test_unreadable_records():
     )
     with pytest.raises(BuildError, match=r"hold no document. Records were dropped as: empty \(4\), minified \(1\)\."):
         intake.check_rejected({"a": summary(5, 0, (DROPPED, "minified", 1), (DROPPED, "empty", 4))}, 0.1)
+    with pytest.raises(
+        BuildError, match=r"document\. Records were dropped as: empty \(1\); rejected as: torn \(2\)\.$"
+    ):
+        intake.check_rejected({"a": summary(3, 0, (REJECTED, "torn", 2), (DROPPED, "empty", 1))}, 1)
+    with pytest.raises(BuildError, match=r"document\. There were no records\.$"):
+        intake.check_rejected({}, 1)
