@@ -24,7 +24,7 @@ import numpy as np
 from loop import build, tokenladder
 from scipy.stats import t as student
 
-from tokenladder.scaling.runs import RunsTable, read_runs
+from tokenladder.scaling.runs.table import RunsTable, read_runs
 
 RANDOM = 5
 SEEDS = 3

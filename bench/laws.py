@@ -24,11 +24,11 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 from surfaces import KINDS, Kind
 
-from tokenladder.scaling.descent import descend
-from tokenladder.scaling.fit import Fit, fit
-from tokenladder.scaling.intervals import bootstrap, profiles
-from tokenladder.scaling.objectives import LeastSquares
-from tokenladder.scaling.registry import LAWS
+from tokenladder.scaling.fits.descent import descend
+from tokenladder.scaling.fits.fit import Fit, fit
+from tokenladder.scaling.fits.intervals import bootstrap, profiles
+from tokenladder.scaling.fits.objectives import LeastSquares
+from tokenladder.scaling.laws.registry import LAWS
 
 from measure import machine, run
 
@@ -96,7 +96,7 @@ def speed(rounds: int, sample: int) -> None:
     boots = seconds(lambda: bootstrap(found, samples=4000, seed=42), min(rounds, 3))
     profile = seconds(lambda: profiles(found), min(rounds, 3))
     theirs, best = usual(runs, sample)
-    command = [sys.executable, "-c", "import tokenladder.scaling.fit, tokenladder.scaling.registry"]
+    command = [sys.executable, "-c", "import tokenladder.scaling.fits.fit, tokenladder.scaling.laws.registry"]
     run(command)
     start = run(command).cpu
     rows = (

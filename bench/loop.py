@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tokenladder.scaling.runs import RunsTable, read_runs
+from tokenladder.scaling.runs.table import RunsTable, read_runs
 
 SIZES = ("2x16", "2x32", "2x64")
 CHANGES = {

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tokenladder.scaling.law import Law
-from tokenladder.scaling.registry import LAWS, MIXTURES
+from tokenladder.scaling.laws.law import Law
+from tokenladder.scaling.laws.registry import LAWS, MIXTURES
 
 RUNS = 80
 SIZES = {"params": (1e7, 1e10), "tokens": (1e8, 1e11)}

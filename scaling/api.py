@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..data_cards import notebook
-from .columns import Numbers, Runs
-from .fit_report import Analysis, Decisions, analyse, decide
-from .objectives import Huber, Objective
-from .runs import RunsTable, make_table, read_runs
+from .fits.objectives import Huber, Objective
+from .fits.report import Analysis, Decisions, analyse, decide
+from .runs.columns import Numbers, Runs
+from .runs.table import RunsTable, make_table, read_runs
 
 NO_FILE = "runs"
 """What messages call runs that are of no file."""
@@ -117,7 +117,7 @@ def fit(
     Args:
         runs: A CSV, Parquet or JSON file, the folder of the reference trainer, or one mapping a run with `params`,
             `tokens`, `loss` (nats per token) and, where there are such, `recipe`, `seed`, `unique_tokens`.
-        law: A law's name, from `tokenladder.scaling.registry.LAWS`.
+        law: A law's name, from `tokenladder.scaling.laws.registry.LAWS`.
         columns: Our name → theirs, where names are not recognised.
         objective: What to make small; Huber's function of log loss with δ = 0.001 by default, as Chinchilla has it.
         bootstraps: Resampled fits for the intervals; 0 for none.

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...scaling import commands as scaling
-from ...scaling.reconcile_command import reconcile
+from ...scaling.commands.design import design
+from ...scaling.commands.fit import fit
+from ...scaling.commands.reconcile import reconcile
 from ...training.reference.commands import train_reference
 from . import complete, documents
 from .completion import completion
@@ -375,8 +376,8 @@ cli.add_command(documents.diff)
 cli.add_command(documents.explain)
 cli.add_command(documents.sample)
 cli.add_command(documents.grep)
-cli.add_command(scaling.design)
-cli.add_command(scaling.fit)
+cli.add_command(design)
+cli.add_command(fit)
 cli.add_command(reconcile)
 cli.add_command(status_command)
 cli.add_command(train_perplexity)

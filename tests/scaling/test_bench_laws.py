@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tokenladder.scaling.fit import fit
-from tokenladder.scaling.registry import LAWS
+from tokenladder.scaling.fits.fit import fit
+from tokenladder.scaling.laws.registry import LAWS
 
 import published
 

@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from tokenladder.pipelines.commands.cli import cli
-from tokenladder.scaling import fit_report
-from tokenladder.scaling.fisher import PRIOR
-from tokenladder.scaling.objectives import Huber
-from tokenladder.scaling.registry import LAWS
-from tokenladder.scaling.runs import make_table
+from tokenladder.scaling.designs.fisher import PRIOR
+from tokenladder.scaling.fits import report as fit_report
+from tokenladder.scaling.fits.objectives import Huber
+from tokenladder.scaling.laws.registry import LAWS
+from tokenladder.scaling.runs.table import make_table
 
 import published
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenladder.scaling.designs import RATIO, SHAPES, WINDOW, Grid, Wish, assess, make_grid
-from tokenladder.scaling.fisher import PRIOR, Noise, precision
-from tokenladder.scaling.fit import fit
-from tokenladder.scaling.objectives import LeastSquares
-from tokenladder.scaling.registry import LAWS
+from tokenladder.scaling.designs.fisher import PRIOR, Noise, precision
+from tokenladder.scaling.designs.grid import RATIO, SHAPES, WINDOW, Grid, Wish, assess, make_grid
+from tokenladder.scaling.fits.fit import fit
+from tokenladder.scaling.fits.objectives import LeastSquares
+from tokenladder.scaling.laws.registry import LAWS
 
 import published
 

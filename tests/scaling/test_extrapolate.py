@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tokenladder.scaling.columns import take
-from tokenladder.scaling.extrapolate import compare, ensemble, leave_largest_out, leave_one_group_out, sizes
-from tokenladder.scaling.fit import fit
-from tokenladder.scaling.registry import LAWS
+from tokenladder.scaling.fits.extrapolate import compare, ensemble, leave_largest_out, leave_one_group_out, sizes
+from tokenladder.scaling.fits.fit import fit
+from tokenladder.scaling.laws.registry import LAWS
+from tokenladder.scaling.runs.columns import take
 
 import published
 

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenladder.scaling.columns import take
-from tokenladder.scaling.fit import fit, refit
-from tokenladder.scaling.law import law
-from tokenladder.scaling.objectives import Huber, LeastAbsolute, LeastSquares, losses
-from tokenladder.scaling.registry import LAWS
-from tokenladder.scaling.starts import spread
+from tokenladder.scaling.fits.fit import fit, refit
+from tokenladder.scaling.fits.objectives import Huber, LeastAbsolute, LeastSquares, losses
+from tokenladder.scaling.fits.starts import spread
+from tokenladder.scaling.laws.law import law
+from tokenladder.scaling.laws.registry import LAWS
+from tokenladder.scaling.runs.columns import take
 
 import naive
 import published

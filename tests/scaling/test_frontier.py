@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tokenladder.scaling.frontier import best_sizes, envelope, find_break, power_law, valleys
-from tokenladder.scaling.registry import LAWS
+from tokenladder.scaling.laws.registry import LAWS
+from tokenladder.scaling.reconcile.frontier import best_sizes, envelope, find_break, power_law, valleys
 
 import published
 

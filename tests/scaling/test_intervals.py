@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tokenladder.scaling.fit import fit
-from tokenladder.scaling.intervals import Interval, bootstrap, noise, profiles
-from tokenladder.scaling.law import law
-from tokenladder.scaling.objectives import Huber, LeastSquares
-from tokenladder.scaling.registry import LAWS
+from tokenladder.scaling.fits.fit import fit
+from tokenladder.scaling.fits.intervals import Interval, bootstrap, noise, profiles
+from tokenladder.scaling.fits.objectives import Huber, LeastSquares
+from tokenladder.scaling.laws.law import law
+from tokenladder.scaling.laws.registry import LAWS
 
 import published
 

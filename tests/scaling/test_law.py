@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenladder.scaling.columns import numbers, take
-from tokenladder.scaling.law import Parameter, law
-from tokenladder.scaling.registry import LAWS
+from tokenladder.scaling.laws.law import Parameter, law
+from tokenladder.scaling.laws.registry import LAWS
+from tokenladder.scaling.runs.columns import numbers, take
 
 import naive
 

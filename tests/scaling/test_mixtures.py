@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from tokenladder.pipelines.study.file import StudyError, load
-from tokenladder.scaling.commands import fit as command
-from tokenladder.scaling.fit import fit
-from tokenladder.scaling.mixtures import best_mixture
-from tokenladder.scaling.registry import LAWS, MIXTURES
+from tokenladder.scaling.commands.fit import fit as command
+from tokenladder.scaling.fits.fit import fit
+from tokenladder.scaling.fits.mixtures import best_mixture
+from tokenladder.scaling.laws.registry import LAWS, MIXTURES
 
 STRATA = ("books", "code", "web")
 TRUTHS = (

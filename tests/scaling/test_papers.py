@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from tokenladder.scaling.fit import fit
-from tokenladder.scaling.papers import PAPERS, between
-from tokenladder.scaling.registry import LAWS
-from tokenladder.scaling.views import by_scale
+from tokenladder.scaling.fits.fit import fit
+from tokenladder.scaling.laws.registry import LAWS
+from tokenladder.scaling.reconcile.papers import PAPERS, between
+from tokenladder.scaling.reconcile.views import by_scale
 
 import published
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenladder.pipelines.study.budgets import parse_count, short
-from tokenladder.scaling.designs import Grid
-from tokenladder.scaling.plan_files import COLUMNS, as_csv, budgets_line, grid_rows, rung_name, with_budgets
+from tokenladder.scaling.designs.files import COLUMNS, as_csv, budgets_line, grid_rows, rung_name, with_budgets
+from tokenladder.scaling.designs.grid import Grid
 
 STUDY = """# A study.
 name    = "a"

@@ -5,12 +5,14 @@ import sys
 import numpy as np
 import pytest
 
-from tokenladder.scaling import plots, plots_laws, plots_loss
-from tokenladder.scaling.columns import take
-from tokenladder.scaling.fit import fit
-from tokenladder.scaling.intervals import bootstrap
-from tokenladder.scaling.isoflop import find_valleys
-from tokenladder.scaling.registry import LAWS
+from tokenladder.scaling.fits.fit import fit
+from tokenladder.scaling.fits.intervals import bootstrap
+from tokenladder.scaling.laws.registry import LAWS
+from tokenladder.scaling.plots import laws as plots_laws
+from tokenladder.scaling.plots import losses as plots_loss
+from tokenladder.scaling.plots import style as plots
+from tokenladder.scaling.plots.isoflop import find_valleys
+from tokenladder.scaling.runs.columns import take
 
 import published
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tokenladder.scaling.pools import best_pools, pool_losses
+from tokenladder.scaling.fits.pools import best_pools, pool_losses
 
 GOOD = {"k": 50.0, "E": 1.7, "b": 0.20, "tau": 3.0}
 FAIR = GOOD | {"b": 0.19}

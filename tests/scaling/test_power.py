@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.scaling.fisher import Noise
-from tokenladder.scaling.power import (
+from tokenladder.scaling.designs.fisher import Noise
+from tokenladder.scaling.designs.power import (
     difference_error,
     least_difference,
     least_parameter_difference,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.scaling.decisions import crossings, decision_accuracy, rank
-from tokenladder.scaling.registry import LAWS
-from tokenladder.scaling.seed_noise import SeedNoise, difference, log_losses, seed_noise
+from tokenladder.scaling.fits.decisions import crossings, decision_accuracy, rank
+from tokenladder.scaling.laws.registry import LAWS
+from tokenladder.scaling.runs.seed_noise import SeedNoise, difference, log_losses, seed_noise
 
 SMALL, LARGE = (1e7, 2e8), (1e8, 2e9)
 POWER = LAWS["power-tokens"]

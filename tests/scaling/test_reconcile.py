@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tokenladder.scaling.fit import fit
-from tokenladder.scaling.frontier import envelope
-from tokenladder.scaling.objectives import LeastSquares
-from tokenladder.scaling.reconcile import Reading, explain, reconcile, simulate, with_embeddings
-from tokenladder.scaling.registry import LAWS
-from tokenladder.scaling.views import architecture, lower_envelope, views
+from tokenladder.scaling.fits.fit import fit
+from tokenladder.scaling.fits.objectives import LeastSquares
+from tokenladder.scaling.laws.registry import LAWS
+from tokenladder.scaling.reconcile.frontier import envelope
+from tokenladder.scaling.reconcile.reconcile import Reading, explain, reconcile, simulate, with_embeddings
+from tokenladder.scaling.reconcile.views import architecture, lower_envelope, views
 
 import published
 

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from tokenladder.pipelines.commands.cli import cli
-from tokenladder.scaling.reconcile import Reading, simulate, with_embeddings
-from tokenladder.scaling.reconcile_report import changes, make_reading, work_out
-from tokenladder.scaling.registry import LAWS
+from tokenladder.scaling.laws.registry import LAWS
+from tokenladder.scaling.reconcile.reconcile import Reading, simulate, with_embeddings
+from tokenladder.scaling.reconcile.report import changes, make_reading, work_out
 
 import published
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenladder.pipelines.files.store import UserError
-from tokenladder.scaling.run_names import plain
-from tokenladder.scaling.runs import as_number, make_table, read_runs, rows_of
+from tokenladder.scaling.runs.names import plain
+from tokenladder.scaling.runs.table import as_number, make_table, read_runs, rows_of
 
 import published
 

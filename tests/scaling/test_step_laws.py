@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tokenladder.scaling.step_laws import STEP_LAWS, advise, nearest, warm_up_tokens
+from tokenladder.scaling.designs.step_laws import STEP_LAWS, advise, nearest, warm_up_tokens
 
 
 def test_what_each_law_says_inside_and_outside_of_its_range():

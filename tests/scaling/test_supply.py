@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenladder.scaling.supply import Stratum, needs, strata_of_manifest, strata_of_plan, worth_of_repeats
+from tokenladder.scaling.designs.supply import Stratum, needs, strata_of_manifest, strata_of_plan, worth_of_repeats
 
 MANIFEST = {
     "recipes": {

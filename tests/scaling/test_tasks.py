@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tokenladder.scaling.fit import fit
-from tokenladder.scaling.laws_mixture import data_mixing, mixture_regression
-from tokenladder.scaling.laws_task import two_steps
-from tokenladder.scaling.objectives import LeastSquares
-from tokenladder.scaling.registry import LAWS, MIXTURES
+from tokenladder.scaling.fits.fit import fit
+from tokenladder.scaling.fits.objectives import LeastSquares
+from tokenladder.scaling.fits.two_steps import two_steps
+from tokenladder.scaling.laws.mixture import data_mixing, mixture_regression
+from tokenladder.scaling.laws.registry import LAWS, MIXTURES
 
 import published
 

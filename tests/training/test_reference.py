@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from tokenladder.pipelines.commands.cli import cli
 from tokenladder.pipelines.files.store import UserError
-from tokenladder.scaling.runs import read_runs
+from tokenladder.scaling.runs.table import read_runs
 from tokenladder.training import Cache
 from tokenladder.training.reference.grid import cross, from_design, rungs_of, write_table
 from tokenladder.training.reference.settings import COLUMNS, Optimisation, Run

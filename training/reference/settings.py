@@ -30,7 +30,7 @@ COLUMNS = (
     "vocabulary",
     "seed",
 )
-"""Columns of `runs.csv`, as :mod:`...scaling.columns` names them. Losses are nats per token."""
+"""Columns of `runs.csv`, as :mod:`...scaling.runs.columns` names them. Losses are nats per token."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Pictures of laws, losses and fits, in one style."""

@@ -1,0 +1,1 @@
+"""The best size for each budget, and why studies of it disagree."""
