@@ -22,7 +22,7 @@ from tokenladder.pipelines.stages.schedule import ONE, integer_weights, prefix_c
 from tokenladder.pipelines.study.budgets import short, split_unit
 from tokenladder.pipelines.study.file import StudyError, parse
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tokenizers"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tokenizers"))
 import tokenizer_files
 
 LENGTH = little.LENGTH

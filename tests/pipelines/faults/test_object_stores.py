@@ -1,7 +1,7 @@
 """Builds on object stores: the same bytes as on a local disk, whatever the store answers on the way.
 
 pip install 'moto[server]' && go install github.com/fsouza/fake-gcs-server@latest && pytest -m cluster \
-    tests/pipelines/test_object_stores.py
+    tests/pipelines/faults/test_object_stores.py
 """
 
 # ruff: noqa: ARG001 fixtures that start servers

@@ -1,6 +1,6 @@
 """One study on engines of other processes: the same bytes, hostile input survived, other versions refused.
 
-`TOKENLADDER_ENGINES=1 pytest tests/pipelines/test_engines.py` starts every engine that is installed here;
+`TOKENLADDER_ENGINES=1 pytest tests/pipelines/engines/test_engines.py` starts every engine that is installed here;
 `TOKENLADDER_FLINK_JAR` and `TOKENLADDER_SPARK_JAR` name Beam's job servers, which bench/job_servers puts together.
 bench/engines.py does the same at size.
 """
@@ -33,7 +33,7 @@ HERE = "tokenladder.tests.pipelines.misbehaving"
 
 @pytest.fixture(scope="module")
 def clusters():
-    sys.path.append(str(Path(__file__).resolve().parents[2] / "bench"))
+    sys.path.append(str(Path(__file__).resolve().parents[3] / "bench"))
     try:
         import clusters
     finally:

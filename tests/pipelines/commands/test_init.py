@@ -24,7 +24,7 @@ from tokenladder.pipelines.files.store import UserError, list_files
 from tokenladder.pipelines.recount.verify import verify
 from tokenladder.pipelines.study.json_schema import study_schema
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SENTENCES = ["The harbour was full of ships that had come in with the tide.", "It is what they have been told to do."]
 
 

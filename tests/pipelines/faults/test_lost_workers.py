@@ -1,8 +1,8 @@
 """Clusters that lose their scheduler or workers, or whose workers stand still, in the middle of a build.
 
 The build tells what is wrong and ends, or goes on without them; the same command then gives the same bytes, and nothing
-that was finished is done again. `TOKENLADDER_ENGINES=1 pytest -m cluster tests/pipelines/test_lost_workers.py` needs
-Dask and Prism.
+that was finished is done again. `TOKENLADDER_ENGINES=1 pytest -m cluster tests/pipelines/faults/test_lost_workers.py`
+needs Dask and Prism.
 """
 # ruff: noqa: S311 moments drawn at random are no secrets
 
@@ -48,7 +48,7 @@ def length(documents, folder):
 def clusters():
     if not os.environ.get("TOKENLADDER_ENGINES"):
         pytest.skip("set TOKENLADDER_ENGINES=1 to start engines of other processes")
-    sys.path.append(str(Path(__file__).resolve().parents[2] / "bench"))
+    sys.path.append(str(Path(__file__).resolve().parents[3] / "bench"))
     try:
         import clusters
     finally:

@@ -23,7 +23,7 @@ from tokenladder.pipelines.stages.stretches import cut_inside, stretch_of
 
 import naive
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tokenizers"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tokenizers"))
 import tokenizer_files
 
 LENGTH = little.LENGTH

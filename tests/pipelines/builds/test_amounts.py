@@ -23,7 +23,7 @@ from tokenladder.pipelines.study.weights import Bend
 
 import naive
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tokenizers"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tokenizers"))
 import tokenizer_files
 
 LENGTH = little.LENGTH
