@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -22,13 +24,18 @@ def printable(name: str, longest: int = LONGEST) -> str:
     >>> printable("a\x1b[31mb")
     'a�[31mb'
     """
-    shown = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name[:longest])
+    shown = "".join(sign if _is_seen(sign) else "\N{REPLACEMENT CHARACTER}" for sign in name[:longest])
     return shown if len(name) <= longest else f"{shown}… ({len(name):,} characters)"
 
 
 def printable_text(text: str) -> str:
-    """A text from the input: of the signs that are not printable, only ends of lines and tabs stay."""
-    return "".join(sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}" for sign in text)
+    """A text from the input: of the signs that are not printable, only spaces, ends of lines and tabs stay."""
+    return "".join(sign if _is_seen(sign) or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+def _is_seen(sign: str) -> bool:
+    """Python calls spaces but one not printable, and half of all pages have one that breaks no line (U+00A0)."""
+    return sign.isprintable() or unicodedata.category(sign) == "Zs"
 
 
 def titled(title: str, *columns: str) -> Table:

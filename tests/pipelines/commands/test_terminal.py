@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from tokenladder.pipelines.commands.cli import cli
 from tokenladder.pipelines.commands.tables import show_checks, show_manifest
-from tokenladder.pipelines.commands.terminal import show, titled
+from tokenladder.pipelines.commands.terminal import printable, printable_text, show, titled
 from tokenladder.pipelines.drivers.report import NUMBERS, PAGE
 from tokenladder.pipelines.recount.result_files import Check
 from tokenladder.training.rung import list_rungs
@@ -194,3 +194,9 @@ def test_every_reading_command_prints_json():
     ]
     without = [name for name in reading if "--json" not in run(name, "--help").output]
     assert without == []
+
+
+def test_spaces_of_any_width_are_shown_and_what_commands_a_terminal_is_not():
+    text = "7.\u00a0The\u3000Menu\u2009\n\tx\x1b[2J\u202e\u2028"
+    assert printable_text(text) == "7.\u00a0The\u3000Menu\u2009\n\tx\ufffd[2J\ufffd\ufffd"
+    assert printable("a\u00a0b\nc") == "a\u00a0b\ufffdc"
