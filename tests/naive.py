@@ -1709,3 +1709,12 @@ def whole_rungs(texts, targets, size):
         count = next(n for n in range(len(every) + 1) if sum(every[:n]) >= rest)
         out.append((passes, count))
     return out
+
+
+def groups_of(listed, strata, buckets):
+    """The number of the group of a stratum that holds each bucket, or -1."""
+    inside = [
+        [n for n, one in enumerate(listed) if one["stratum"] == s and one["first"] <= b < one["stop"]]
+        for s, b in zip(strata, buckets, strict=True)
+    ]
+    return [held[0] if held else -1 for held in inside]

@@ -137,11 +137,12 @@ def emit_order(payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
         pieces = cut(documents["priority"], text_bytes, documents["tokens"], most)
     if "fit" in plan:
         pieces = within(pieces, plan["sequence_length"])
-    groups = _group_of(plan["groups"], len(plan["strata"]))
-    ends = np.max(np.where(groups >= 0, np.arange(BUCKETS) + 1, 0), axis=1)  # of each stratum, as far as it is needed
+    ends = np.zeros(len(plan["strata"]), np.int64)  # of each stratum, as far as it is needed
+    for one in plan["groups"]:
+        ends[one["stratum"]] = max(ends[one["stratum"]], one["stop"])
     ends[plan.get("exhausted", [])] = BUCKETS  # each of its documents had its turn, also where none can stand
     _tell_refused(payload, place, part, choice, strata, ends, 0 if "bounds" in plan else most)
-    group = groups[own[pieces.index], buckets_of(pieces.priority)]
+    group = groups_of(plan["groups"], own[pieces.index], buckets_of(pieces.priority))
     inside = np.flatnonzero(group >= 0)
     index, group = pieces.index[inside], group[inside]
     packed = np.empty(len(index), _dtype(_form(plan), plan))
@@ -258,11 +259,28 @@ def count_fitted(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) 
     yield
 
 
-def _group_of(listed: list[dict[str, int]], strata: int) -> NDArray[np.int64]:
-    of = np.full((max(strata, 1), BUCKETS), -1, np.int64)
-    for n, group in enumerate(listed):
-        of[group["stratum"], group["first"] : group["stop"]] = n
-    return of
+def groups_of(
+    listed: Sequence[dict[str, int]], strata: NDArray[np.int64], buckets: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The group of each document, found by bisection: a table of all buckets of 1,500 strata took 0.2 s for each part.
+
+    Args:
+        listed: Groups as plain values, none of which share a bucket.
+        strata: int64 of shape (n,).
+        buckets: int64 of shape (n,).
+
+    Returns:
+        int64 of shape (n,); -1 where there is none.
+
+    >>> groups_of([{"stratum": 1, "first": 3, "stop": 5}], np.array([1, 1, 0]), np.array([4, 5, 4])).tolist()
+    [0, -1, -1]
+    """
+    spans = np.array([(one["stratum"], one["first"], one["stop"]) for one in listed], np.int64).reshape(-1, 3)
+    begins, stops = spans[:, 0] * BUCKETS + spans[:, 1], spans[:, 0] * BUCKETS + spans[:, 2]
+    order, places = np.argsort(begins), strata * BUCKETS + buckets
+    at = np.searchsorted(begins[order], places, "right") - 1
+    found = np.append(order, -1)[at]  # before the first stands none
+    return np.where((found >= 0) & (places < np.append(stops, 0)[found]), found, -1)
 
 
 def order_group(bucket: int, values: Iterable[bytes], payload: dict[str, Any]) -> Iterator[tuple[int, bytes]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from tokenladder.pipelines.drivers import drafts, ladders
 from tokenladder.pipelines.drivers.shards import shard_ranges
 from tokenladder.pipelines.drivers.shares import stratum_weights
 from tokenladder.pipelines.files import store
+from tokenladder.pipelines.stages.ladder import BUCKETS, groups_of
 
 import naive
 
@@ -70,3 +72,17 @@ def test_a_budget_beyond_all_measure_is_refused_before_its_schedule_is_worked_ou
     ):
         drafts._check_size(wanted, {"web": 3 << 30, "code": 1 << 30}, {"web": 9, "code": 10**9}, 10_000_000)
     drafts._check_size(wanted, {"web": 1 << 32}, {"web": 10**7}, 10_000_000)
+
+
+@given(st.data())
+def test_the_group_of_a_bucket(data):
+    bucket = st.integers(0, 6) | st.integers(BUCKETS - 3, BUCKETS)
+    listed = []
+    for stratum in range(data.draw(st.integers(1, 3))):
+        edges = sorted(data.draw(st.sets(bucket, max_size=6)))
+        pairs = zip(edges[::2], edges[1::2], strict=False)
+        listed += [{"stratum": stratum, "first": first, "stop": stop} for first, stop in pairs]
+    listed = data.draw(st.permutations(listed))
+    asked = data.draw(st.lists(st.tuples(st.integers(0, 3), bucket.filter(lambda b: b < BUCKETS)), max_size=20))
+    strata, buckets = np.array(asked, np.int64).reshape(-1, 2).T
+    assert groups_of(listed, strata, buckets).tolist() == naive.groups_of(listed, strata.tolist(), buckets.tolist())
