@@ -92,7 +92,7 @@ def precision(  # noqa: PLR0917 a law, a design and a target
     Raises:
         ValueError: A column is missing, or the target is more than one row.
 
-    >>> from .registry import LAWS
+    >>> from ..laws.registry import LAWS
     >>> cells = {"params": np.tile([1e8, 4e8, 1.6e9], 3), "tokens": np.repeat([2e9, 8e9, 3.2e10], 3)}
     >>> known = precision(LAWS["chinchilla"], PRIOR, cells, np.ones(9), Noise())
     >>> round(known.errors["alpha"], 3), round(known.errors["beta"], 3)

@@ -209,7 +209,7 @@ def crossings(
     Raises:
         ValueError: The range is empty.
 
-    >>> from .registry import LAWS
+    >>> from ..laws.registry import LAWS
     >>> law, held = LAWS["power-tokens"], {}
     >>> steep, flat = law.vector({"B": 1e4, "E": 2.0, "beta": 0.4}), law.vector({"B": 1e3, "E": 2.0, "beta": 0.3})
     >>> crossings(law, steep, flat, between=(1e8, 1e12), held=held).at

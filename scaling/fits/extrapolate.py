@@ -144,7 +144,7 @@ def compare(
 ) -> tuple[Score, ...]:
     """Laws by their mean error on the largest runs, best first; see :func:`leave_largest_out`.
 
-    >>> from .registry import LAWS
+    >>> from ..laws.registry import LAWS
     >>> tokens = np.geomspace(1e8, 1e11, 12)
     >>> runs = {"params": np.geomspace(1e7, 1e9, 12), "tokens": tokens, "loss": 1.8 + 500 * tokens**-0.3}
     >>> [score.law for score in compare([LAWS["power-params"], LAWS["power-tokens"]], runs)]

@@ -118,7 +118,7 @@ def fit(law: Law, runs: Runs, *, objective: Objective | None = None, descents: i
     Raises:
         ValueError: A column is missing or has a value that no law can take, or there are fewer runs than parameters.
 
-    >>> from .registry import LAWS
+    >>> from ..laws.registry import LAWS
     >>> tokens = np.geomspace(1e8, 1e11, 12)
     >>> found = fit(LAWS["power-tokens"], {"tokens": tokens, "loss": 1.8 + 500 * tokens**-0.3})
     >>> {name: round(value, 4) for name, value in found.theta.items()}

@@ -232,7 +232,7 @@ def best_sizes(
     Raises:
         ValueError: The law reads other columns.
 
-    >>> from .registry import LAWS
+    >>> from ..laws.registry import LAWS
     >>> theta = {"A": 406.4, "B": 410.7, "E": 1.69, "alpha": 0.34, "beta": 0.28}
     >>> round(best_sizes(LAWS["chinchilla"], theta, np.geomspace(1e18, 1e24, 7)).sizes.exponent, 4)
     0.4516
