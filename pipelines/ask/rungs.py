@@ -177,7 +177,7 @@ def open_result(out: str) -> Result:
             f"{path}: is not a manifest that this version reads ({where}: {first['msg']}). Build the study again."
         ) from error
     except (ValueError, RecursionError) as error:
-        raise store.UserError(f"{path}: is no manifest of a build: {error}") from error
+        raise store.UserError(f"{path}: is no manifest of a build: {error.__cause__ or error}") from error
     return Result(out, manifest)
 
 

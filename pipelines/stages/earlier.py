@@ -77,7 +77,9 @@ def open_earlier(out: str, families: dict[str, str], mine: Store) -> Earlier:
     except FileNotFoundError as error:
         raise store.UserError(f"{path}: there is no such file. Name the folder of a finished build") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise store.UserError(f"{path}: is no manifest of a build that can be compared with: {error!r}") from error
+        raise store.UserError(
+            f"{path}: is no manifest of a build that can be compared with: {error.__cause__ or error!r}"
+        ) from error
     for what, fingerprint in families.items():
         if dedup[what] != fingerprint:
             found = "has none" if not dedup[what] else "made them with other parameters"
