@@ -162,11 +162,9 @@ def dask_cluster(workers: int, folder: Path, *, threads: int = 1, preload: str |
 
 @contextlib.contextmanager
 def worker_pool(folder: Path) -> Iterator[str]:
-    """The address of Beam's worker pool, which starts `tokenladder-worker` for each worker that an engine asks for."""
+    """The address of a pool that starts workers for engines."""
     port = free_port()
-    words = ["-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
-    boot = f"--container_executable={program('tokenladder-worker')}"
-    with running(sys.executable, *words, boot, port=port, log=folder / "pool.log"):
+    with running(program("tokenladder"), "worker-pool", f"--port={port}", port=port, log=folder / "pool.log"):
         yield f"localhost:{port}"
 
 
@@ -199,6 +197,7 @@ def flink_cluster(workers: int, folder: Path) -> Iterator[str]:
         "jobmanager.memory.process.size": "900m",
     }
     config |= {"rest.address": "localhost", "rest.port": rest, "taskmanager.host": "localhost", **TASK_MANAGER}
+    config["classloader.resolve-order"] = "parent-first"  # both have the server's jars: threads outlive a job's own classes
     conf = folder / "flink-conf"
     conf.mkdir(exist_ok=True)
     (conf / "config.yaml").write_text("".join(f"{key}: {value}\n" for key, value in config.items()))

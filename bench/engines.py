@@ -4,7 +4,7 @@
 
 Makes the corpus and the study of `tokenladder quickstart` below DIR (a small one: `--megabytes` of source files, in
 eight WARC files), builds it on each engine with each number of workers, and compares the manifests. Services are
-started and ended here: Prism, Beam's worker pool, a Dask scheduler and workers, Flink and Spark inside their job
+started and ended here: Prism, a worker pool, a Dask scheduler and workers, Flink and Spark inside their job
 servers (TOKENLADDER_FLINK_JAR and TOKENLADDER_SPARK_JAR name these; bench/job_servers puts them together); with
 `--storage`, a server of s3:// or gs://. Engines that are not installed are named. CPU time is that of the command and
 of all services, start-up included. Then each engine runs empty tasks, which tells what it costs a part. Exit status 1

@@ -21,6 +21,7 @@ from .init import init, schema
 from .perplexity import train_perplexity
 from .report import card, report
 from .status import show_and_end, status_command
+from .worker_pool import worker_pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -384,6 +385,7 @@ cli.add_command(train_perplexity)
 cli.add_command(train_reference)
 cli.add_command(card)
 cli.add_command(report)
+cli.add_command(worker_pool)
 
 
 def main() -> None:

@@ -94,8 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     worker = given.id.strip("'")  # Prism puts quotes around it, for a shell that is not there
     os.environ |= _environment(worker, given)
-    from apache_beam.runners.worker import sdk_worker_main
+    from apache_beam.runners.worker import sdk_worker_main, worker_id_interceptor
 
+    worker_id_interceptor.WorkerIdInterceptor._worker_id = worker  # read when imported, which was before in a pool
     sdk_worker_main.main(sys.argv)
 
 

@@ -1,0 +1,176 @@
+"""A pool of workers on one machine: what `EXTERNAL` environments of Flink, Spark and other portable engines ask.
+
+Beam's own pool starts an interpreter for each worker, which then imports Beam, 1.5 to 4 CPU-seconds; a build is some
+twenty jobs, each with workers of its own. Here one process imports all that once, and workers are forked from it. And
+it takes engines' processes of one machine that give their workers the same names, as Flink's TaskManagers and Spark's
+executors do: it never ends a worker that another one may have meant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import signal
+import sys
+import threading
+import traceback
+from concurrent import futures
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from ..files.errors import UserError
+from . import transforms, worker  # noqa: F401 the first loads Beam without its warnings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from multiprocessing.context import ForkServerProcess
+
+LOADED = (f"{__package__}.warm", "apache_beam.runners.worker.sdk_worker_main")
+"""Modules that the process has loaded from which workers are forked."""
+
+END_SECONDS = 5.0
+"""How long a worker has to end by itself before it is killed."""
+
+ENDPOINTS = ("control", "logging", "artifact", "provision")
+
+
+class WorkerPool:
+    """Beam's service `BeamFnExternalWorkerPool`: starts workers and ends them.
+
+    >>> import inspect
+    >>> [name for name, _ in inspect.getmembers(WorkerPool, inspect.isfunction) if not name.startswith("_")]
+    ['StartWorker', 'StopWorker', 'close']
+    """
+
+    def __init__(self, loaded: Sequence[str] = LOADED) -> None:
+        """Start the process that workers are forked from, and wait until it has loaded its modules.
+
+        Args:
+            loaded: Modules to load there.
+
+        Raises:
+            RuntimeError: It cannot load them.
+        """
+        self._fork = multiprocessing.get_context("forkserver")
+        self._fork.set_forkserver_preload([*loaded])
+        self._lock = threading.Lock()
+        self._workers: dict[str, list[ForkServerProcess]] = {}
+        first = self._fork.Process(target=_nothing)
+        first.start()
+        first.join()
+        if first.exitcode != 0:
+            raise RuntimeError(f"a worker could not be started: it ended with {first.exitcode}")
+
+    def StartWorker(self, request: Any, _context: Any) -> Any:  # noqa: N802 Beam's name
+        """Start a worker that reports where the request says."""
+        from apache_beam.portability.api import beam_fn_api_pb2
+
+        try:
+            words = [f"--id={request.worker_id}"]
+            words += [f"--{name}_endpoint={getattr(request, f'{name}_endpoint').url}" for name in ENDPOINTS]
+            process = self._fork.Process(target=_work, args=(words,), name=request.worker_id, daemon=True)
+            with self._lock:
+                process.start()
+                self._workers[request.worker_id] = [*self._running(request.worker_id), process]
+        except Exception:  # noqa: BLE001 the engine tells it
+            return beam_fn_api_pb2.StartWorkerResponse(error=traceback.format_exc())
+        return beam_fn_api_pb2.StartWorkerResponse()
+
+    def StopWorker(self, request: Any, _context: Any) -> Any:  # noqa: N802 Beam's name
+        """End the worker of this name; of several let each end itself, as it does when its engine hangs up."""
+        from apache_beam.portability.api import beam_fn_api_pb2
+
+        with self._lock:
+            running = self._running(request.worker_id)
+            self._workers[request.worker_id] = running if len(running) > 1 else []
+        if len(running) == 1:
+            _end(running[0])
+        return beam_fn_api_pb2.StopWorkerResponse()
+
+    def close(self) -> None:
+        """End all workers."""
+        with self._lock:
+            running = [one for name in self._workers for one in self._running(name)]
+        for one in running:
+            one.terminate()
+        for one in running:
+            _end(one)
+
+    def _running(self, name: str) -> list[ForkServerProcess]:
+        return [one for one in self._workers.get(name, ()) if one.is_alive()]
+
+
+def _work(arguments: list[str]) -> None:
+    """What a worker does; its log goes to the engine, and not to where the pool writes."""
+    logging.getLogger().handlers.clear()
+    threading.excepthook = _tell
+    try:
+        worker.main(arguments)
+    except grpc.RpcError as error:  # the engine hung up, which says it all, or is gone
+        print(f"{arguments[0]}: {_reason(error)}", file=sys.stderr)
+
+
+def _tell(arguments: Any) -> None:
+    """Say in a line what ended a thread that talked with the engine; of anything else all."""
+    if not isinstance(arguments.exc_value, grpc.RpcError):
+        threading.__excepthook__(arguments)
+
+
+def _reason(error: grpc.RpcError) -> str:
+    return str(error.details() if isinstance(error, grpc.Call) else error)
+
+
+def _nothing() -> None:
+    """What a process does that shows that processes can be started."""
+
+
+def _end(process: ForkServerProcess) -> None:
+    process.terminate()
+    process.join(END_SECONDS)
+    if process.is_alive():
+        process.kill()
+        process.join()
+
+
+@contextlib.contextmanager
+def serving(host: str, port: int, loaded: Sequence[str] = LOADED) -> Iterator[int]:
+    """A pool that serves for as long as the body runs.
+
+    Args:
+        host: Which of this machine's addresses; whoever reaches it can run code here.
+        port: Or 0 for a free one.
+        loaded: As of `WorkerPool`.
+
+    Yields:
+        The port.
+
+    Raises:
+        UserError: Something else listens there, or this is not an address of this machine.
+    """
+    from apache_beam.portability.api import beam_fn_api_pb2_grpc
+
+    options = [("grpc.so_reuseport", 0), ("grpc.http2.max_pings_without_data", 0), ("grpc.http2.max_ping_strikes", 0)]
+    server = grpc.server(futures.ThreadPoolExecutor(), options=options)
+    try:
+        bound = server.add_insecure_port(f"{host}:{port}")
+    except RuntimeError as error:
+        raise UserError(f"No pool can listen at {host}:{port}: another program does, or it is not of this machine.") from error
+    pool = WorkerPool(loaded)
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
+    server.start()
+    try:
+        yield bound
+    finally:
+        server.stop(None)
+        pool.close()
+
+
+def wait() -> None:
+    """Wait for SIGTERM or Ctrl-C."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    ended.wait()
+    sys.stdout.flush()
