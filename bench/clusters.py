@@ -197,7 +197,7 @@ def flink_cluster(workers: int, folder: Path) -> Iterator[str]:
         "jobmanager.memory.process.size": "900m",
     }
     config |= {"rest.address": "localhost", "rest.port": rest, "taskmanager.host": "localhost", **TASK_MANAGER}
-    config["classloader.resolve-order"] = "parent-first"  # both have the server's jars: threads outlive a job's own classes
+    config["classloader.resolve-order"] = "parent-first"  # of the same jars: threads outlive a job's own classes
     conf = folder / "flink-conf"
     conf.mkdir(exist_ok=True)
     (conf / "config.yaml").write_text("".join(f"{key}: {value}\n" for key, value in config.items()))
@@ -282,7 +282,6 @@ def engine(name: str, folder: Path, workers: int = 2) -> Iterator[list[str]]:
                 "--runner=FlinkRunner",
                 f"--flink_master={address}",
                 f"--flink_job_server_jar={jar}",
-                f"--files_to_stage={jar}",  # the cluster has the class path; all of it would go there with each job
                 f"--parallelism={workers}",
                 "--environment_type=EXTERNAL",
                 f"--environment_config={pool}",
@@ -294,7 +293,7 @@ def engine(name: str, folder: Path, workers: int = 2) -> Iterator[list[str]]:
                 "--runner=SparkRunner",
                 f"--spark_master_url={address}",
                 f"--spark_job_server_jar={jar}",
-                f"--files_to_stage={jar}",  # as above
+                f"--files_to_stage={jar}",  # the cluster has the class path; all of it would go there with each job
                 "--environment_type=EXTERNAL",
                 f"--environment_config={pool}",
             ]

@@ -288,8 +288,8 @@ def _environment(options: Any, *, away: bool = False) -> bool:
         pool = portable.environment_config or portable.lookup_environment_option("external_service_address")
         if not pool:
             raise store.UserError(
-                "--environment_type=EXTERNAL needs --environment_config=HOST:PORT, the address of a worker pool: python"
-                f" -m apache_beam.runners.worker.worker_pool_main --service_port=PORT --container_executable={_boot()}"
+                "--environment_type=EXTERNAL needs --environment_config=HOST:PORT, the address of a worker pool. On"
+                " each worker machine run one: tokenladder worker-pool --port PORT"
             )
         return away or not _is_here(_reach("--environment_config", pool))
     if kind == "DOCKER" and not portable.environment_config and not portable.environment_options:

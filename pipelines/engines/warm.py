@@ -6,7 +6,7 @@ from .allocators import settle
 
 settle()  # before pyarrow is there
 
-import pyarrow.compute  # noqa: E402, F401 stages need it
+import pyarrow.compute  # noqa: E402 stages need it
 import pyarrow.parquet  # noqa: E402, F401 the same
 
 from . import transforms, worker  # noqa: E402, F401 Beam asks for transforms with each graph

@@ -96,7 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ |= _environment(worker, given)
     from apache_beam.runners.worker import sdk_worker_main, worker_id_interceptor
 
-    worker_id_interceptor.WorkerIdInterceptor._worker_id = worker  # read when imported, which was before in a pool
+    # Beam reads it when it is imported, which a pool has done before
+    worker_id_interceptor.WorkerIdInterceptor._worker_id = worker  # noqa: SLF001 there is no other way
     sdk_worker_main.main(sys.argv)
 
 

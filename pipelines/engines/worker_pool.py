@@ -12,7 +12,6 @@ import contextlib
 import logging
 import multiprocessing
 import signal
-import sys
 import threading
 import traceback
 from concurrent import futures
@@ -32,6 +31,9 @@ LOADED = (f"{__package__}.warm", "apache_beam.runners.worker.sdk_worker_main")
 
 END_SECONDS = 5.0
 """How long a worker has to end by itself before it is killed."""
+
+HUNG_UP = (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
+"""What calls end with whose engine has no more work, or is gone."""
 
 ENDPOINTS = ("control", "logging", "artifact", "provision")
 
@@ -108,18 +110,19 @@ def _work(arguments: list[str]) -> None:
     threading.excepthook = _tell
     try:
         worker.main(arguments)
-    except grpc.RpcError as error:  # the engine hung up, which says it all, or is gone
-        print(f"{arguments[0]}: {_reason(error)}", file=sys.stderr)
+    except grpc.RpcError as error:
+        if not _hung_up(error):
+            raise
 
 
 def _tell(arguments: Any) -> None:
-    """Say in a line what ended a thread that talked with the engine; of anything else all."""
-    if not isinstance(arguments.exc_value, grpc.RpcError):
+    """Say what ended a thread, unless the engine did."""
+    if not _hung_up(arguments.exc_value):
         threading.__excepthook__(arguments)
 
 
-def _reason(error: grpc.RpcError) -> str:
-    return str(error.details() if isinstance(error, grpc.Call) else error)
+def _hung_up(error: BaseException | None) -> bool:
+    return isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call) and error.code() in HUNG_UP
 
 
 def _nothing() -> None:
@@ -156,7 +159,9 @@ def serving(host: str, port: int, loaded: Sequence[str] = LOADED) -> Iterator[in
     try:
         bound = server.add_insecure_port(f"{host}:{port}")
     except RuntimeError as error:
-        raise UserError(f"No pool can listen at {host}:{port}: another program does, or it is not of this machine.") from error
+        raise UserError(
+            f"No pool can listen at {host}:{port}: another program does, or it is not of this machine."
+        ) from error
     pool = WorkerPool(loaded)
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
     server.start()
@@ -173,4 +178,3 @@ def wait() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     ended.wait()
-    sys.stdout.flush()

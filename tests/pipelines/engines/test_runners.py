@@ -123,7 +123,7 @@ def test_a_command_of_the_users_own_is_kept(listening):
         (["--job_endpoint=LISTENING"], "--runner=PortableRunner needs --environment_type: LOOPBACK .*DOCKER"),
         (
             ["--job_endpoint=LISTENING", "--environment_type=EXTERNAL"],
-            "EXTERNAL needs --environment_config=HOST:PORT, the address of a worker pool: .*=/.*/tokenladder-worker",
+            "EXTERNAL needs --environment_config=HOST:PORT, the address of a worker pool.* tokenladder worker-pool ",
         ),
         (
             ["--job_endpoint=LISTENING", "--environment_type=EXTERNAL", "--environment_config=localhost:1"],
