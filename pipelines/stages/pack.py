@@ -48,31 +48,30 @@ def write_shard(payload: dict[str, Any], **_: Any) -> None:
     given = np.array(payload["given"], np.int64)
     weights = Course.from_json(plan["course"]) if plan.get("course") else np.array(plan["weights"], np.int64)
     picks = resumed(weights, payload["given"]).advance(payload["count"])[0]
-    tokens = _empty(payload["count"] * length, plan).reshape(-1, length)
+    tokens = _empty(payload["count"] * length, plan)
     rows = []
     for stratum in np.unique(picks):
         sequences = np.flatnonzero(picks == stratum)
-        pieces = _pieces(payload["folder"], plan, int(stratum), int(given[stratum]) * length, len(sequences) * length)
-        alone = len(sequences) == len(tokens)
-        flat = tokens.reshape(-1) if alone else _empty(len(sequences) * length, plan)
-        _fill(payload, pieces, flat)
-        if not alone:
-            tokens[sequences] = flat.reshape(-1, length)
-        rows.append(_cut(pieces, sequences, length))
+        start, count = int(given[stratum]) * length, len(sequences) * length
+        rows.append(_cut(_pieces(payload["folder"], plan, int(stratum), start, count), sequences, length))
     documents = np.concatenate(rows)
     places = documents["sequence"] * length + documents["position"]
     if (places[1:] < places[:-1]).any():  # not of a single stratum, whose documents come in order
-        documents = documents[np.argsort(places, kind="stable")]
+        order = np.argsort(places, kind="stable")
+        documents, places = documents[order], places[order]
+    _fill(payload, documents, places, tokens)
     starting = documents[begins_at(documents["offset"], plan)]
     strata = pa.array(plan["strata"], pa.string()).take(pa.array(picks))
     padding = None
     if "padding" in plan:
-        padding = length - np.bincount(documents["sequence"], documents["length"], len(tokens)).astype(np.int32)
+        padding = length - np.bincount(documents["sequence"], documents["length"], payload["count"]).astype(np.int32)
     binary = payload["input_ids"] == "binary"
     # first the marker goes, so that none stands beside files of another ladder
     store.remove(payload["marker"])
     shard = store.write_hashed_table(
-        payload["shard"], _shard(tokens, strata, starting, padding, binary=binary), **_layout(length, binary=binary)
+        payload["shard"],
+        _shard(tokens.reshape(-1, length), strata, starting, padding, binary=binary),
+        **_layout(length, binary=binary),
     )
     table = _documents(documents, payload["first"], plan)
     listed = store.write_hashed_table(payload["documents"], table, use_dictionary=False)  # ids are random, numbers rise
@@ -126,20 +125,22 @@ def _pieces(folder: str, plan: dict[str, Any], stratum: int, start: int, length:
     return np.concatenate(out)
 
 
-def _fill(payload: dict[str, Any], pieces: NDArray[Any], out: NDArray[Any]) -> None:
-    """Copy the tokens of all pieces: part by part, so that one is open at a time, and in each from its start on."""
-    parts, place = _plan(payload["parts"])["parts"], Store(payload["store"])
-    order = np.argsort(pieces["key"])
-    key, start, length, at = (pieces[name][order] for name in ("key", "start", "length", "at"))
+def _fill(payload: dict[str, Any], documents: NDArray[Any], places: NDArray[np.int64], out: NDArray[Any]) -> None:
+    """Copy all tokens to their places: part by part, so that one is open at a time, and in each from its start on."""
+    parts, root = _plan(payload["parts"])["parts"], Store(payload["store"])
+    order = np.argsort(documents["key"], kind="stable")
+    key, start, length = (documents[name][order] for name in ("key", "offset", "length"))
+    at = places[order]
     ordinals, firsts = np.unique(keys.ordinals(key), return_index=True)
     for ordinal, first, stop in zip(ordinals, firsts, [*firsts[1:], len(key)], strict=True):
         mine = slice(first, stop)
-        reader = segments.Reader(place, payload["tokenizer"], parts[ordinal]["id"])
+        reader = segments.Reader(root, payload["tokenizer"], parts[ordinal]["id"])
         reader.copy(keys.rows(key[mine]), start[mine], length[mine], at[mine], out)
 
 
 STANDS = np.dtype(
     [
+        ("key", "<u8"),
         ("sequence", "<i8"),
         ("position", "<i4"),
         ("id", keys.ID),
@@ -161,6 +162,7 @@ def _cut(pieces: NDArray[Any], sequences: NDArray[np.int64], length: int) -> NDA
     begin = np.maximum(pieces["at"][index], sequence * length)
     stop = np.minimum((pieces["at"] + pieces["length"])[index], (sequence + 1) * length)
     out = np.empty(len(index), STANDS)
+    out["key"] = pieces["key"][index]
     out["sequence"] = sequences[sequence]
     out["position"] = begin - sequence * length
     out["id"] = pieces["id"][index]
