@@ -11,6 +11,10 @@ DAMAGED = ": is damaged: "
 """Stands in the message of each `DamagedError`: from a worker nothing but the message comes."""
 
 
+GONE = ("No such file", "does not exist")
+"""One of these stands in what Arrow and the system say of a file that is not there."""
+
+
 class DamagedError(OSError, ValueError):
     """A file does not hold what it should, nor will it the next time."""
 
@@ -20,7 +24,9 @@ def further(message: str) -> str:
 
     >>> further("/a/done.json: is damaged: Expecting value")
     "If it stands in a build's store, delete that store: the same command makes all of it again."
+    >>> further("[Errno 28] No space left on device")
+    'Nothing half-written was left. The same command goes on from here.'
     """
-    if DAMAGED in message:
+    if DAMAGED in message or any(words in message for words in GONE):
         return "If it stands in a build's store, delete that store: the same command makes all of it again."
     return "Nothing half-written was left. The same command goes on from here."

@@ -2,9 +2,10 @@
 
 A segment is a file of token ids, little-endian and with no header: the tokens of each document followed by the
 end-of-document token. Beside it a small index says, in the order of rows, where each document begins and how long it
-is. The index is written last: a segment without one does not exist. Which documents share a segment depends on what
-was asked for before; a document's tokens never do. A document that the tokenizer cannot encode, because its process
-dies each time, is in no segment; a small file says which those are, and how it died.
+is. The index is written last: a segment without one does not exist, nor does one whose tokens were lost. Which
+documents share a segment depends on what was asked for before; a document's tokens never do. A document that the
+tokenizer cannot encode, because its process dies each time, is in no segment; a small file says which those are, and
+how it died.
 
 Local files are mapped, not read, so that a shard opens a part in a fraction of a millisecond, however long its index.
 From object stores the index is read, and of the tokens the range that is asked for.
@@ -37,7 +38,9 @@ def _folder(place: Store, tokenizer: str, part: str) -> str:
 
 
 def _names(folder: str) -> list[str]:
-    return sorted(name.removesuffix(INDEX) for name in store.names(folder) if name.endswith(INDEX))
+    found = store.names(folder)
+    names = (name.removesuffix(INDEX) for name in found if name.endswith(INDEX))
+    return sorted(name for name in names if name + TOKENS in found)
 
 
 def _mapped(path: str, dtype: np.dtype[Any]) -> NDArray[Any]:
