@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -200,11 +201,15 @@ def flink_cluster(workers: int, folder: Path) -> Iterator[str]:
     config["classloader.resolve-order"] = "parent-first"  # of the same jars: threads outlive a job's own classes
     conf = folder / "flink-conf"
     conf.mkdir(exist_ok=True)
+    memory = Path("/dev/shm")  # noqa: S108 of each of 160 files of a job the JobManager waits until a disk has it
+    files = tempfile.mkdtemp(dir=memory if memory.is_dir() else folder)
+    config |= {"web.upload.dir": files, "blob.storage.directory": files}
     (conf / "config.yaml").write_text("".join(f"{key}: {value}\n" for key, value in config.items()))
     opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED]
     java = ["java", *QUICK_JAVA, "-Xmx512m", *opened, "-cp", Path(job_server("flink") or "").parent / "lib" / "*"]
     runtime = "org.apache.flink.runtime"
     with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, files, ignore_errors=True)
 
         def start(name: str, port: int | None = None) -> None:
             words = [*java, f"{runtime}.{name}", "-c", conf]
