@@ -39,12 +39,7 @@ ENDPOINTS = ("control", "logging", "artifact", "provision")
 
 
 class WorkerPool:
-    """Beam's service `BeamFnExternalWorkerPool`: starts workers and ends them.
-
-    >>> import inspect
-    >>> [name for name, _ in inspect.getmembers(WorkerPool, inspect.isfunction) if not name.startswith("_")]
-    ['StartWorker', 'StopWorker', 'close']
-    """
+    """Beam's service `BeamFnExternalWorkerPool`: starts workers and ends them."""
 
     def __init__(self, loaded: Sequence[str] = LOADED) -> None:
         """Start the process that workers are forked from, and wait until it has loaded its modules.
@@ -58,7 +53,7 @@ class WorkerPool:
         self._fork = multiprocessing.get_context("forkserver")
         self._fork.set_forkserver_preload([*loaded])
         self._lock = threading.Lock()
-        self._workers: dict[str, list[ForkServerProcess]] = {}
+        self._workers: dict[str, _Namesakes] = {}
         first = self._fork.Process(target=_nothing)
         first.start()
         first.join()
@@ -75,33 +70,52 @@ class WorkerPool:
             process = self._fork.Process(target=_work, args=(words,), name=request.worker_id, daemon=True)
             with self._lock:
                 process.start()
-                self._workers[request.worker_id] = [*self._running(request.worker_id), process]
+                self._workers.setdefault(request.worker_id, _Namesakes()).add(process)
         except Exception:  # noqa: BLE001 the engine tells it
             return beam_fn_api_pb2.StartWorkerResponse(error=traceback.format_exc())
         return beam_fn_api_pb2.StartWorkerResponse()
 
     def StopWorker(self, request: Any, _context: Any) -> Any:  # noqa: N802 Beam's name
-        """End the worker of this name; of several let each end itself, as it does when its engine hangs up."""
+        """End the workers of this name once all are stopped that were started; each ends with its engine's call."""
         from apache_beam.portability.api import beam_fn_api_pb2
 
         with self._lock:
-            running = self._running(request.worker_id)
-            self._workers[request.worker_id] = running if len(running) > 1 else []
-        if len(running) == 1:
-            _end(running[0])
+            known = self._workers.get(request.worker_id)
+            ending = known.stop() if known else []
+            if known and not known.awaited:
+                del self._workers[request.worker_id]
+        for one in ending:
+            _end(one)
         return beam_fn_api_pb2.StopWorkerResponse()
 
     def close(self) -> None:
         """End all workers."""
         with self._lock:
-            running = [one for name in self._workers for one in self._running(name)]
+            running = [one for known in self._workers.values() for one in known.running()]
         for one in running:
             one.terminate()
         for one in running:
             _end(one)
 
-    def _running(self, name: str) -> list[ForkServerProcess]:
-        return [one for one in self._workers.get(name, ()) if one.is_alive()]
+
+class _Namesakes:
+    """Workers of one name, of several engines perhaps, none of which says which of them it stops."""
+
+    def __init__(self) -> None:
+        self.awaited = 0
+        self._processes: list[ForkServerProcess] = []
+
+    def add(self, process: ForkServerProcess) -> None:
+        self.awaited += 1
+        self._processes = [*self.running(), process]
+
+    def running(self) -> list[ForkServerProcess]:
+        return [one for one in self._processes if one.is_alive()]
+
+    def stop(self) -> list[ForkServerProcess]:
+        """What is to be ended when one more of them is stopped."""
+        self.awaited -= 1
+        return [] if self.awaited else self.running()
 
 
 def _work(arguments: list[str]) -> None:

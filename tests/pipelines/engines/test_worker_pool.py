@@ -138,6 +138,21 @@ def test_of_workers_of_one_name_none_is_ended_for_another(pool):
         second.wait(SECONDS)
 
 
+def test_a_worker_that_ended_itself_is_not_mistaken_for_one_of_its_name(pool):
+    with engine() as one, engine() as other:
+        first, second = start(pool, one, "5-1"), start(pool, other, "5-1")
+        one.over.set()
+        first.wait(SECONDS)
+        stop(pool, "5-1")
+        third = start(pool, other, "5-1")
+        stop(pool, "5-1")
+        assert second.is_running()
+        assert third.is_running()
+        stop(pool, "5-1")
+        second.wait(SECONDS)
+        third.wait(SECONDS)
+
+
 def test_workers_end_with_their_pool():
     with a_pool() as (process, address), grpc.insecure_channel(address) as channel, engine() as one:
         mine = beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolStub(channel), psutil.Process(process.pid)
