@@ -11,9 +11,9 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -201,15 +201,11 @@ def flink_cluster(workers: int, folder: Path) -> Iterator[str]:
     config["classloader.resolve-order"] = "parent-first"  # of the same jars: threads outlive a job's own classes
     conf = folder / "flink-conf"
     conf.mkdir(exist_ok=True)
-    memory = Path("/dev/shm")  # noqa: S108 of each of 160 files of a job the JobManager waits until a disk has it
-    files = tempfile.mkdtemp(dir=memory if memory.is_dir() else folder)
-    config |= {"web.upload.dir": files, "blob.storage.directory": files}
     (conf / "config.yaml").write_text("".join(f"{key}: {value}\n" for key, value in config.items()))
     opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED]
-    java = ["java", *QUICK_JAVA, "-Xmx512m", *opened, "-cp", Path(job_server("flink") or "").parent / "lib" / "*"]
+    java = ["java", *QUICK_JAVA, "-Xmx512m", *opened, "-cp", job_server("flink")]
     runtime = "org.apache.flink.runtime"
     with contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, files, ignore_errors=True)
 
         def start(name: str, port: int | None = None) -> None:
             words = [*java, f"{runtime}.{name}", "-c", conf]
@@ -243,12 +239,13 @@ def spark_cluster(workers: int, folder: Path) -> Iterator[str]:
     port = free_port()
     home = folder / "spark-home"
     home.mkdir(exist_ok=True)
-    lib = Path(job_server("spark") or "").resolve().parent / "lib"
-    (home / "jars").symlink_to(lib)
+    jar = Path(job_server("spark") or "").resolve()
+    (home / "jars").mkdir(exist_ok=True)
+    (home / "jars" / jar.name).symlink_to(jar)
     env = {"SPARK_HOME": str(home), "SPARK_SCALA_VERSION": "2.12", "SPARK_LOCAL_IP": "127.0.0.1"}
     env["SPARK_WORKER_DIR"] = str(folder / "spark-work")
     opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in (*OPENED, "sun.nio.ch")]
-    java = ["java", *QUICK_JAVA, "-Xmx512m", *opened, "-cp", lib / "*"]
+    java = ["java", *QUICK_JAVA, "-Xmx512m", *opened, "-cp", jar]
     with contextlib.ExitStack() as stack:
 
         def start(*words: object, port: int | None = None) -> None:
@@ -282,23 +279,23 @@ def engine(name: str, folder: Path, workers: int = 2) -> Iterator[list[str]]:
             yield ["--runner=DaskRunner", f"--dask_client_address={dask.address}"]
     elif name == "flink-cluster":
         with worker_pool(folder) as pool, flink_cluster(workers, folder) as address:
-            jar = job_server(kind) or ""
             yield [
                 "--runner=FlinkRunner",
                 f"--flink_master={address}",
-                f"--flink_job_server_jar={jar}",
+                f"--flink_job_server_jar={job_server(kind)}",
                 f"--parallelism={workers}",
                 "--environment_type=EXTERNAL",
                 f"--environment_config={pool}",
             ]
     elif name == "spark-cluster":
         with worker_pool(folder) as pool, spark_cluster(workers, folder) as address:
-            jar = job_server(kind) or ""
+            nothing = folder / "nothing.jar"  # for each job: the cluster has the class path
+            zipfile.ZipFile(nothing, "w").close()
             yield [
                 "--runner=SparkRunner",
                 f"--spark_master_url={address}",
-                f"--spark_job_server_jar={jar}",
-                f"--files_to_stage={jar}",  # the cluster has the class path; all of it would go there with each job
+                f"--spark_job_server_jar={job_server(kind)}",
+                f"--files_to_stage={nothing}",
                 "--environment_type=EXTERNAL",
                 f"--environment_config={pool}",
             ]
