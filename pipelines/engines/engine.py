@@ -50,6 +50,8 @@ class Engine:
         self.notes = ""
         self.say: Callable[[str], None] = lambda _: None
         if arguments:
+            if not self.runner.local:
+                worker.identity()  # of what is loaded now: workers must have the same, whenever their job comes
             self._look_at_workers()
 
     @functools.cached_property

@@ -72,7 +72,8 @@ def check(wanted: Mapping[str, str], path: str) -> None:
         UserError: Either does not hold; the message names this machine.
     """
     here = platform.node()
-    if wrong := differences(wanted, identity()):
+    # both what is loaded and what stands there now: children load that, and so does a later import
+    if wrong := differences(wanted, identity()) or differences(wanted, identity.__wrapped__()):
         raise store.UserError(
             f"The worker on {here} has {'; '.join(wrong)}. Workers must have exactly what started the build, or the"
             " bytes would differ: install the same there, or give them one container image."

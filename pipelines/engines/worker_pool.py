@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
+import os
 import signal
 import threading
 import traceback
@@ -48,17 +49,23 @@ class WorkerPool:
             loaded: Modules to load there.
 
         Raises:
-            RuntimeError: It cannot load them.
+            UserError: It cannot load them.
         """
+        os.environ["PYTHONSAFEPATH"] = "1"  # or modules of the folder where the pool was started would come first
         self._fork = multiprocessing.get_context("forkserver")
         self._fork.set_forkserver_preload([*loaded])
         self._lock = threading.Lock()
         self._workers: dict[str, _Namesakes] = {}
         first = self._fork.Process(target=_nothing)
-        first.start()
-        first.join()
+        try:
+            first.start()
+            first.join()
+        except (OSError, EOFError) as error:
+            raise UserError(
+                f"The process from which workers are forked does not start ({error!r}); see above."
+            ) from error
         if first.exitcode != 0:
-            raise RuntimeError(f"a worker could not be started: it ended with {first.exitcode}")
+            raise UserError(f"A worker that had nothing to do ended with exit status {first.exitcode}; see above.")
 
     def StartWorker(self, request: Any, _context: Any) -> Any:  # noqa: N802 Beam's name
         """Start a worker that reports where the request says."""
@@ -70,6 +77,8 @@ class WorkerPool:
             process = self._fork.Process(target=_work, args=(words,), name=request.worker_id, daemon=True)
             with self._lock:
                 process.start()
+                for known in self._workers.values():
+                    known.forget()
                 self._workers.setdefault(request.worker_id, _Namesakes()).add(process)
         except Exception:  # noqa: BLE001 the engine tells it
             return beam_fn_api_pb2.StartWorkerResponse(error=traceback.format_exc())
@@ -107,7 +116,11 @@ class _Namesakes:
 
     def add(self, process: ForkServerProcess) -> None:
         self.awaited += 1
-        self._processes = [*self.running(), process]
+        self._processes.append(process)
+
+    def forget(self) -> None:
+        """Let go of those that have ended: each holds two file descriptors."""
+        self._processes = self.running()
 
     def running(self) -> list[ForkServerProcess]:
         return [one for one in self._processes if one.is_alive()]
@@ -121,6 +134,7 @@ class _Namesakes:
 def _work(arguments: list[str]) -> None:
     """What a worker does; its log goes to the engine, and not to where the pool writes."""
     logging.getLogger().handlers.clear()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C at the pool: it ends without a traceback
     threading.excepthook = _tell
     try:
         worker.main(arguments)
@@ -164,14 +178,15 @@ def serving(host: str, port: int, loaded: Sequence[str] = LOADED) -> Iterator[in
         The port.
 
     Raises:
-        UserError: Something else listens there, or this is not an address of this machine.
+        UserError: Something else listens there, this is not an address of this machine, or workers do not start.
     """
     from apache_beam.portability.api import beam_fn_api_pb2_grpc
 
     options = [("grpc.so_reuseport", 0), ("grpc.http2.max_pings_without_data", 0), ("grpc.http2.max_ping_strikes", 0)]
     server = grpc.server(futures.ThreadPoolExecutor(), options=options)
+    where = f"[{host}]" if ":" in host and not host.startswith("[") else host
     try:
-        bound = server.add_insecure_port(f"{host}:{port}")
+        bound = server.add_insecure_port(f"{where}:{port}")
     except RuntimeError as error:
         raise UserError(
             f"No pool can listen at {host}:{port}: another program does, or it is not of this machine."
@@ -186,9 +201,9 @@ def serving(host: str, port: int, loaded: Sequence[str] = LOADED) -> Iterator[in
         pool.close()
 
 
-def wait() -> None:
-    """Wait for SIGTERM or Ctrl-C."""
-    ended = threading.Event()
+def interrupted() -> threading.Event:
+    """What SIGTERM and Ctrl-C set from now on, in place of ending this process."""
+    event = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    ended.wait()
+        signal.signal(number, lambda *_: event.set())
+    return event

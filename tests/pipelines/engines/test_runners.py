@@ -218,6 +218,16 @@ def test_a_worker_of_another_version_is_refused(tmp_path):
     )
 
 
+def test_a_worker_whose_files_were_changed_since_it_loaded_them_is_refused(tmp_path, monkeypatch):
+    seen = tmp_path / "list"
+    seen.touch()
+    loaded = worker.identity()
+    monkeypatch.setattr(worker, "__version__", "0.0.1")
+    assert worker.identity() == loaded
+    with pytest.raises(store.UserError, match=r"The worker on .* has tokenladder 0\.0\.1 \(.*\), not "):
+        worker.check(loaded, str(seen))
+
+
 def test_a_worker_that_does_not_see_the_store_is_refused(tmp_path):
     with pytest.raises(store.UserError, match=r"does not see .*absent\. Put OUT and the store where every worker"):
         worker.check(worker.identity(), str(tmp_path / "absent"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import subprocess
 import sys
@@ -69,10 +70,11 @@ def engine():
 
 
 @contextlib.contextmanager
-def a_pool():
-    """A pool of the command line: its process and its address."""
+def a_pool(folder):
+    """A pool of the command line, started in a folder whose modules are not for it: its process and its address."""
+    (folder / "random.py").write_text("raise SystemExit('a module of the folder was loaded')")
     command = [Path(sys.executable).parent / "tokenladder", "worker-pool", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
         try:
             yield process, process.stdout.readline().rpartition("=")[2].strip()
         finally:
@@ -80,9 +82,9 @@ def a_pool():
 
 
 @pytest.fixture(scope="module")
-def pool():
+def pool(tmp_path_factory):
     """What starts and stops workers of one pool, and its process."""
-    with a_pool() as (process, address), grpc.insecure_channel(address) as channel:
+    with a_pool(tmp_path_factory.mktemp("pool")) as (process, address), grpc.insecure_channel(address) as channel:
         yield beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolStub(channel), psutil.Process(process.pid)
 
 
@@ -153,13 +155,32 @@ def test_a_worker_that_ended_itself_is_not_mistaken_for_one_of_its_name(pool):
         third.wait(SECONDS)
 
 
-def test_workers_end_with_their_pool():
-    with a_pool() as (process, address), grpc.insecure_channel(address) as channel, engine() as one:
+def test_workers_that_have_ended_hold_nothing(pool):
+    held = []
+    for name in ("6-1", "7-1", "8-1"):
+        with engine() as one:
+            worker = start(pool, one, name)
+            held.append(pool[1].num_fds())
+        worker.wait(SECONDS)
+    assert held[2] <= held[1]
+
+
+def test_workers_end_with_their_pool(tmp_path):
+    with a_pool(tmp_path) as (process, address), grpc.insecure_channel(address) as channel, engine() as one:
         mine = beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolStub(channel), psutil.Process(process.pid)
-        worker = start(mine, one, "6-1")
+        worker = start(mine, one, "1-1")
         process.terminate()
         assert process.wait(SECONDS) == 0
         worker.wait(SECONDS)
+
+
+def test_a_pool_that_cannot_load_its_modules(tmp_path):
+    (tmp_path / "broken.py").write_text("print('no such library'); raise SystemExit(3)")
+    code = "from tokenladder.pipelines.engines.worker_pool import WorkerPool; WorkerPool(['broken'])"
+    command, environment = [sys.executable, "-c", code], {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert ended.stdout == "no such library\n"
+    assert "UserError: The process from which workers are forked does not start (" in ended.stderr
 
 
 def test_a_port_that_is_taken_is_named(pool):
