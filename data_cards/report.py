@@ -71,7 +71,7 @@ def render_report(manifest: dict[str, Any], found: dict[str, Any], *, samples: b
 
 @functools.cache
 def _template() -> jinja2.Template:
-    """The page, compiled once: 0.1 s, more than a little build takes for all else."""
+    """The page, compiled once: 0.1 s, as long as a little build takes for all else."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_file),
         autoescape=True,
